@@ -1,0 +1,6 @@
+//! One attribute on a function, one call at start-up, one trace from the first HTTP request through Kafka to the
+//! last worker.
+#![cfg_attr(docsrs, feature(doc_cfg))]
+#![cfg_attr(not(test), warn(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+
+pub use opentelemetry;
