@@ -4,3 +4,5 @@
 #![cfg_attr(not(test), warn(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 pub use opentelemetry;
+
+mod diagnostics;
