@@ -6,3 +6,9 @@
 pub use opentelemetry;
 
 mod diagnostics;
+#[cfg(feature = "kafka")]
+#[cfg_attr(docsrs, doc(cfg(feature = "kafka")))]
+pub mod kafka;
+
+mod trace_context;
+pub use trace_context::{CreationContext, TraceContext};

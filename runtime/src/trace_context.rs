@@ -1,0 +1,110 @@
+//! Messages that carry their own trace context, for any broker and any envelope.
+//!
+//! `#[derive(TraceContext)]` expands to one of the two shapes below (`RT` is `::throughline::__private`). With
+//! `#[trace(headers)]` on a field that implements `HeaderView` and `HeaderEdit`:
+//!
+//! ```text
+//! impl<GENERICS> RT::TraceContext for Order<GENERICS> where .. {
+//!     fn inject_context(&mut self, cx: &RT::opentelemetry::Context) { RT::inject_context(cx, &mut self.headers) }
+//!     fn extract_trace_context(&self) -> RT::opentelemetry::Context { RT::extract_trace_context(&self.headers) }
+//! }
+//! ```
+//!
+//! With `#[trace(traceparent)]`, `#[trace(tracestate)]`, `#[trace(baggage)]` on fields of type `Option<String>`, each
+//! optional but at least one; a field that is absent is left out of the builder chain:
+//!
+//! ```text
+//! impl<GENERICS> RT::TraceContext for Order<GENERICS> where .. {
+//!     fn inject_context(&mut self, cx: &RT::opentelemetry::Context) {
+//!         RT::inject_context(cx, &mut RT::FieldsMut::new().traceparent(&mut self.tp).tracestate(&mut self.ts).baggage(&mut self.bg))
+//!     }
+//!     fn extract_trace_context(&self) -> RT::opentelemetry::Context {
+//!         RT::extract_trace_context(&RT::Fields::new().traceparent(&self.tp).tracestate(&self.ts).baggage(&self.bg))
+//!     }
+//! }
+//! ```
+//!
+//! The other methods of the trait have defaults.
+
+use opentelemetry::Context;
+use opentelemetry::trace::{Link, TraceContextExt as _};
+
+/// A message that carries a trace context; see `#[derive(TraceContext)]`.
+pub trait TraceContext {
+    /// Writes the span and baggage of `cx` into the message, in place of what it carried.
+    fn inject_context(&mut self, cx: &Context);
+
+    /// The context that the message carries, on an empty [`Context`]: it holds a span only if a valid one came.
+    fn extract_trace_context(&self) -> Context;
+
+    /// Writes the current span and baggage into the message, in place of what it carried.
+    fn inject_trace_context(&mut self) {
+        Context::map_current(|cx| self.inject_context(cx));
+    }
+
+    /// A link to the span that wrote the message, if it carries one.
+    fn trace_link(&self) -> Option<Link> {
+        let cx = self.extract_trace_context();
+        let span = cx.span().span_context().clone();
+        span.is_valid().then(|| Link::with_context(span))
+    }
+}
+
+/// The creation context of a message that is built or forwarded by hand.
+///
+/// *Received* contexts came with a message and are replaced when it is sent on; *custom* ones were set on purpose and
+/// are kept by the producer, whose span then links to them.
+#[derive(Clone, Debug, Default)]
+pub struct CreationContext(State);
+
+#[derive(Clone, Debug, Default)]
+enum State {
+    #[default]
+    None,
+    Received(Context),
+    Custom(Context),
+}
+
+impl CreationContext {
+    /// No context: the producer writes that of its own span.
+    pub fn none() -> Self {
+        Self::default()
+    }
+
+    /// A context that came with a message. Sending the message on replaces it.
+    pub fn received(cx: Context) -> Self {
+        CreationContext(State::Received(cx))
+    }
+
+    /// A context that the producer must keep.
+    pub fn custom(cx: Context) -> Self {
+        CreationContext(State::Custom(cx))
+    }
+
+    /// Makes `cx` the context that the producer must keep.
+    pub fn set(&mut self, cx: Context) {
+        self.0 = State::Custom(cx);
+    }
+
+    /// Turns a received context into one that the producer must keep.
+    #[must_use]
+    pub fn keep(self) -> Self {
+        match self.0 {
+            State::Received(cx) => CreationContext(State::Custom(cx)),
+            other => CreationContext(other),
+        }
+    }
+
+    /// The context, received or custom.
+    pub fn context(&self) -> Option<&Context> {
+        match &self.0 {
+            State::None => None,
+            State::Received(cx) | State::Custom(cx) => Some(cx),
+        }
+    }
+
+    /// Whether the producer keeps this context instead of writing its own span's.
+    pub fn is_custom(&self) -> bool {
+        matches!(self.0, State::Custom(_))
+    }
+}
