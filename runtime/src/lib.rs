@@ -12,3 +12,8 @@ pub mod kafka;
 
 mod trace_context;
 pub use trace_context::{CreationContext, TraceContext};
+
+mod pipeline;
+pub use pipeline::report::{
+    Dropped, ExporterDropped, ExporterHealth, ExporterReport, Health, HealthState, QueueHealth, Report,
+};
