@@ -17,3 +17,17 @@ mod pipeline;
 pub use pipeline::report::{
     Dropped, ExporterDropped, ExporterHealth, ExporterReport, Health, HealthState, QueueHealth, Report,
 };
+
+#[allow(dead_code)] // the pipeline, which reads records, lands next
+pub mod span;
+pub use span::SpanLimits;
+pub use span::current::{
+    add_event, add_link, record_error, set_attribute, set_attributes, span_id, trace_id, update_name,
+};
+pub use span::{FieldValue, ToValue};
+
+/// What the macros expand to. Not part of the public interface: it changes without notice.
+#[doc(hidden)]
+pub mod __private {
+    pub use crate::span::*;
+}

@@ -1,0 +1,103 @@
+//! A future inside its span: attached for each poll, and while the future is dropped.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context as TaskContext, Poll, ready};
+
+use pin_project_lite::pin_project;
+
+use super::outcome::Outcome;
+use super::owned::OwnedSpan;
+use super::record::flag;
+
+pin_project! {
+    /// A future inside its span. `Send` exactly when the future is: no guard lives across an await.
+    #[derive(Debug)]
+    #[must_use = "futures do nothing unless polled"]
+    pub struct Traced<F, P> {
+        span: OwnedSpan,
+        // Dropped by hand, with the span's context current: what its destructors record belongs there.
+        #[pin]
+        inner: Inner<F>,
+        probe: Option<P>,
+    }
+
+    impl<F, P> PinnedDrop for Traced<F, P> {
+        fn drop(this: Pin<&mut Self>) {
+            let this = this.project();
+            if !this.span.is_recording() {
+                return;
+            }
+            drop_inside(this.span, this.inner);
+            this.span.close(flag::CANCELLED);
+        }
+    }
+}
+
+pin_project! {
+    #[project = InnerPin]
+    #[derive(Debug)]
+    pub(super) enum Inner<F> {
+        Alive { #[pin] future: F },
+        Dropped,
+    }
+}
+
+impl<F> Inner<F> {
+    pub(super) fn new(future: F) -> Self {
+        Self::Alive { future }
+    }
+}
+
+/// Drops what is inside with the span current.
+pub(super) fn drop_inside<F>(span: &mut OwnedSpan, mut inner: Pin<&mut Inner<F>>) {
+    let attached = span.attach();
+    inner.set(Inner::Dropped);
+    drop(attached);
+}
+
+/// Wraps a future in a span that is open, or that stays idle.
+#[inline]
+pub fn traced<F, P>(span: OwnedSpan, future: F, probe: P) -> Traced<F, P>
+where
+    F: Future,
+    P: FnOnce(&F::Output) -> Outcome,
+{
+    Traced { span, inner: Inner::new(future), probe: Some(probe) }
+}
+
+impl<F, P> Future for Traced<F, P>
+where
+    F: Future,
+    P: FnOnce(&F::Output) -> Outcome,
+{
+    type Output = F::Output;
+
+    #[inline]
+    fn poll(self: Pin<&mut Self>, task: &mut TaskContext<'_>) -> Poll<Self::Output> {
+        let mut this = self.project();
+        let attached = this.span.attach();
+        let InnerPin::Alive { future } = this.inner.as_mut().project() else {
+            // Polled after the end: as with any future, there is nothing more to come.
+            return Poll::Pending;
+        };
+        let polled = future.poll(task);
+        if polled.is_pending() {
+            if attached.is_some() {
+                this.span.keep();
+            }
+            return Poll::Pending;
+        }
+        let value = ready!(polled);
+        if this.span.is_recording() {
+            // Destructors of the future's locals ran in the poll; what is left goes while the span is current.
+            this.inner.set(Inner::Dropped);
+            drop(attached);
+            match this.probe.take() {
+                Some(probe) => this.span.finish(probe(&value)),
+                None => this.span.close(0),
+            }
+        }
+        Poll::Ready(value)
+    }
+}

@@ -1,0 +1,272 @@
+//! Live cells: how a `Context` that names one of our spans reaches that very span, from any thread, for as long as
+//! the span is open, and finds nothing once it has ended.
+//!
+//! A cell belongs to one span at a time and is used again and again. Its generation tells a latecomer, who may hold
+//! a `Context` of a span that ended long ago, that the cell is now somebody else's.
+
+use std::borrow::Cow;
+use std::cell::RefCell;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use opentelemetry::KeyValue;
+use opentelemetry::trace::{Event, Link, Span as ApiSpan, SpanContext, Status};
+
+use super::side::Side;
+
+/// Writes that came after their span's end, and were ignored.
+pub(crate) static WRITES_AFTER_END: AtomicU64 = AtomicU64::new(0);
+
+/// Cells are made this many at a time.
+const BLOCK: usize = 32;
+/// A thread that ends more spans than it starts passes its spare cells on above this many.
+const SPARE: usize = 64;
+
+#[derive(Debug)]
+pub(crate) struct Live {
+    generation: AtomicU64,
+    /// Whether a side box was ever made for the present generation: what the owner looks at when the span ends.
+    written: AtomicBool,
+    side: Mutex<Option<Box<Stamped>>>,
+}
+
+/// A side box and the generation that it was made for.
+#[derive(Debug)]
+struct Stamped {
+    generation: u64,
+    side: Side,
+}
+
+impl Live {
+    fn new() -> Self {
+        Self { generation: AtomicU64::new(1), written: AtomicBool::new(false), side: Mutex::new(None) }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Box<Stamped>>> {
+        // No foreign code runs under this lock, and whatever state a panic left is a valid side box.
+        self.side.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn generation(&self) -> u64 {
+        self.generation.load(Ordering::Relaxed)
+    }
+
+    /// Gives what others wrote to the span, if anybody did. The owner calls it once, when the span ends.
+    #[inline]
+    pub(crate) fn take(&self, generation: u64) -> Option<Side> {
+        if !self.written.load(Ordering::Acquire) {
+            return None;
+        }
+        self.take_written(generation)
+    }
+
+    #[cold]
+    fn take_written(&self, generation: u64) -> Option<Side> {
+        let taken = self.lock().take();
+        self.written.store(false, Ordering::Relaxed);
+        taken.filter(|stamped| stamped.generation == generation).map(|stamped| stamped.side)
+    }
+
+    /// Ends the span's claim on the cell: handles of this generation find nothing from here on.
+    #[inline]
+    pub(crate) fn retire(&self, generation: u64) {
+        self.generation.store(generation + 1, Ordering::Release);
+    }
+}
+
+thread_local! {
+    static FREE: RefCell<Vec<&'static Live>> = const { RefCell::new(Vec::new()) };
+}
+static SPARES: Mutex<Vec<&'static Live>> = Mutex::new(Vec::new());
+
+/// A free cell. Cells are never given back to the allocator, so a handle can outlive its span at will; there are as
+/// many as spans were ever open at once.
+#[inline]
+pub(crate) fn acquire() -> &'static Live {
+    let pooled =
+        FREE.try_with(|free| free.try_borrow_mut().ok().and_then(|mut free| free.pop())).ok().flatten();
+    match pooled {
+        Some(live) => live,
+        None => refill(),
+    }
+}
+
+#[cold]
+fn refill() -> &'static Live {
+    let spare = SPARES.lock().unwrap_or_else(PoisonError::into_inner).pop();
+    if let Some(live) = spare {
+        return live;
+    }
+    let block: &'static [Live] = Box::leak((0..BLOCK).map(|_| Live::new()).collect());
+    let (first, rest) = match block.split_first() {
+        Some(split) => split,
+        None => return Box::leak(Box::new(Live::new())),
+    };
+    let kept = FREE.try_with(|free| free.try_borrow_mut().map(|mut free| free.extend(rest)).is_ok());
+    if kept != Ok(true) {
+        SPARES.lock().unwrap_or_else(PoisonError::into_inner).extend(rest);
+    }
+    first
+}
+
+#[inline]
+pub(crate) fn release(live: &'static Live) {
+    let kept = FREE.try_with(|free| match free.try_borrow_mut() {
+        Ok(mut free) if free.len() < SPARE => {
+            free.push(live);
+            true
+        }
+        _ => false,
+    });
+    if kept != Ok(true) {
+        pass_on(live);
+    }
+}
+
+#[cold]
+fn pass_on(live: &'static Live) {
+    SPARES.lock().unwrap_or_else(PoisonError::into_inner).push(live);
+}
+
+/// What a `Context` holds: OpenTelemetry's view of one of our spans.
+#[derive(Debug)]
+pub(crate) struct Handle {
+    span_context: SpanContext,
+    live: &'static Live,
+    generation: u64,
+}
+
+impl Handle {
+    pub(crate) fn new(span_context: SpanContext, live: &'static Live, generation: u64) -> Self {
+        Self { span_context, live, generation }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn write(&self, change: impl FnOnce(&mut Side)) {
+        let mut slot = self.live.lock();
+        if self.live.generation.load(Ordering::Acquire) != self.generation {
+            WRITES_AFTER_END.fetch_add(1, Ordering::Relaxed);
+            return;
+        }
+        match &mut *slot {
+            Some(stamped) if stamped.generation == self.generation => {
+                if stamped.side.end_ns.is_some() {
+                    WRITES_AFTER_END.fetch_add(1, Ordering::Relaxed);
+                    return;
+                }
+                change(&mut stamped.side);
+            }
+            _ => {
+                let mut stamped = Box::new(Stamped { generation: self.generation, side: Side::default() });
+                change(&mut stamped.side);
+                *slot = Some(stamped);
+            }
+        }
+        self.live.written.store(true, Ordering::Release);
+    }
+}
+
+impl ApiSpan for Handle {
+    fn add_event_with_timestamp<T>(&mut self, name: T, timestamp: SystemTime, attributes: Vec<KeyValue>)
+    where
+        T: Into<Cow<'static, str>>,
+    {
+        let event = Event::new(name, timestamp, attributes, 0);
+        self.write(|side| side.add_event(event));
+    }
+
+    fn span_context(&self) -> &SpanContext {
+        &self.span_context
+    }
+
+    fn is_recording(&self) -> bool {
+        if self.live.generation.load(Ordering::Acquire) != self.generation {
+            return false;
+        }
+        if !self.live.written.load(Ordering::Acquire) {
+            return true;
+        }
+        let ended =
+            self.live.lock().as_ref().is_some_and(|stamped| {
+                stamped.generation == self.generation && stamped.side.end_ns.is_some()
+            });
+        !ended
+    }
+
+    fn set_attribute(&mut self, attribute: KeyValue) {
+        self.write(|side| side.set_attribute(attribute));
+    }
+
+    fn set_status(&mut self, status: Status) {
+        self.write(|side| side.set_status(status));
+    }
+
+    fn update_name<T>(&mut self, new_name: T)
+    where
+        T: Into<Cow<'static, str>>,
+    {
+        let name = new_name.into();
+        self.write(|side| side.update_name(name));
+    }
+
+    fn add_link(&mut self, span_context: SpanContext, attributes: Vec<KeyValue>) {
+        self.write(|side| side.add_link(Link::new(span_context, attributes, 0)));
+    }
+
+    /// Fixes the end time and closes the span to further writes. It leaves the stack when its function returns.
+    fn end_with_timestamp(&mut self, timestamp: SystemTime) {
+        let since_epoch = timestamp.duration_since(UNIX_EPOCH).unwrap_or_default();
+        let end_ns = u64::try_from(since_epoch.as_nanos()).unwrap_or(u64::MAX);
+        self.write(|side| side.end_ns = Some(end_ns));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn handle(live: &'static Live) -> Handle {
+        Handle::new(SpanContext::NONE, live, live.generation())
+    }
+
+    #[test]
+    fn a_write_reaches_the_open_span() {
+        let live = acquire();
+        let mut writer = handle(live);
+        writer.set_attribute(KeyValue::new("a", 1));
+        let side = live.take(live.generation()).unwrap();
+        assert_eq!(side.attributes, [KeyValue::new("a", 1)]);
+    }
+
+    #[test]
+    fn a_write_after_the_end_never_reaches_the_cells_next_owner() {
+        let live = acquire();
+        let mut late = handle(live);
+        let mut racing = handle(live);
+        racing.set_attribute(KeyValue::new("racing", 1));
+        live.retire(late.generation);
+        late.set_attribute(KeyValue::new("late", 1));
+        assert!(!late.is_recording());
+        assert!(live.take(live.generation()).is_none());
+    }
+
+    #[test]
+    fn an_end_through_the_api_closes_the_span() {
+        let live = acquire();
+        let mut writer = handle(live);
+        writer.end();
+        assert!(!writer.is_recording());
+        writer.set_attribute(KeyValue::new("late", 1));
+        let side = live.take(live.generation()).unwrap();
+        assert!(side.attributes.is_empty() && side.end_ns.is_some());
+    }
+
+    #[test]
+    fn cells_are_used_again() {
+        let first = acquire();
+        release(first);
+        assert!(std::ptr::eq(first, acquire()));
+    }
+}

@@ -1,0 +1,48 @@
+//! The span core: what happens between the first instruction of an annotated function and its record.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `site` | what the source code fixes: name, kind, keys, scope, place |
+//! | `sync`, `owned`, `future`, `stream` | spans by their lifetime: a scope, anything that moves, a future, a stream |
+//! | `options` | what the caller may say at the start |
+//! | `core` | start and end, which all of them share |
+//! | `attach`, `local` | being the current span of a thread |
+//! | `sampler`, `ids`, `clock` | recorded or not, who, when |
+//! | `live`, `side` | what others write to an open span through OpenTelemetry's `Context` |
+//! | `fields`, `value`, `outcome`, `limits` | what a span carries |
+//! | `record`, `chunk`, `counters` | what it leaves behind, and the way to the collector |
+//! | `current` | the functions that act on the current span |
+
+mod attach;
+pub(crate) mod chunk;
+pub(crate) mod clock;
+mod core;
+pub(crate) mod counters;
+pub mod current;
+mod fields;
+mod future;
+mod ids;
+pub(crate) mod limits;
+mod live;
+mod local;
+mod options;
+mod outcome;
+mod owned;
+pub(crate) mod record;
+pub(crate) mod sampler;
+pub(crate) mod side;
+mod site;
+mod stream;
+mod sync;
+mod value;
+
+pub use fields::{Slot, set, set_debug, set_display, set_static};
+pub use future::{Traced, traced};
+pub use limits::SpanLimits;
+pub use options::{IntoLink, IntoParent, IntoScope, Options, ParentValue};
+pub use outcome::Outcome;
+pub use owned::{Entered, OwnedSpan, in_cx, open, open_leaf, open_with};
+pub use site::{Kind, Scope, Site, path_of};
+pub use stream::{TracedStream, traced_stream};
+pub use sync::{Span, enter, enter_leaf, enter_with, in_span, on};
+pub use value::{FieldValue, ToValue};

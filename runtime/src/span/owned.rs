@@ -1,0 +1,227 @@
+//! Spans that move between threads: for futures, streams, and work that ends in a callback.
+
+use std::borrow::Cow;
+
+use opentelemetry::trace::{SpanContext, TraceContextExt};
+use opentelemetry::{Context, KeyValue};
+
+use super::attach::Attached;
+use super::core::{Core, Phase};
+use super::local;
+use super::options::Options;
+use super::outcome::Outcome;
+use super::record::flag;
+use super::site::Site;
+use super::sync::on;
+
+/// A span that is attached nowhere until somebody asks for it, and ends where it is dropped.
+#[derive(Debug)]
+#[must_use = "the span ends when this is dropped"]
+pub struct OwnedSpan {
+    pub(super) core: Core,
+    /// What is current inside the span: its own context, or for an unsampled trace the one that keeps it so.
+    cx: Option<Context>,
+    /// A leaf: the id of OpenTelemetry's active span when it began.
+    leaf_under: Option<u64>,
+}
+
+impl OwnedSpan {
+    /// A span that has not begun.
+    #[inline]
+    pub const fn idle(site: &'static Site) -> Self {
+        Self { core: Core::idle(site), cx: None, leaf_under: None }
+    }
+
+    /// Whether attributes and outcome are wanted.
+    #[inline]
+    #[must_use]
+    pub fn is_recording(&self) -> bool {
+        self.core.phase != Phase::Idle
+    }
+
+    /// The context that names this span; `None` when there is none (tracing is off, or a leaf).
+    #[must_use]
+    pub fn context(&self) -> Option<&Context> {
+        self.cx.as_ref()
+    }
+
+    /// The span's context; invalid when tracing is off. Of an unsampled trace, that of its root.
+    #[must_use]
+    pub fn span_context(&self) -> SpanContext {
+        if self.leaf_under.is_some() {
+            return self.core.to_span_context(None);
+        }
+        self.cx.as_ref().map_or(SpanContext::NONE, |cx| cx.span().span_context().clone())
+    }
+
+    /// Sets attributes; those of the same key are overwritten.
+    pub fn set_attributes(&mut self, attributes: impl IntoIterator<Item = KeyValue>) {
+        if self.is_recording() {
+            let side = self.core.side();
+            attributes.into_iter().for_each(|attribute| side.set_attribute(attribute));
+        }
+    }
+
+    /// Gives the span another name.
+    pub fn update_name(&mut self, name: impl Into<Cow<'static, str>>) {
+        if self.is_recording() {
+            self.core.side().update_name(name.into());
+        }
+    }
+
+    /// Marks the span as failed: status Error with the description, and `error.type`.
+    pub fn fail(
+        &mut self,
+        error_type: impl Into<Cow<'static, str>>,
+        description: impl Into<Cow<'static, str>>,
+    ) {
+        if self.is_recording() {
+            self.core.fail(error_type.into(), description.into());
+        }
+    }
+
+    /// Adds a link.
+    pub fn add_link(&mut self, to: SpanContext) {
+        if self.is_recording() {
+            self.core.side().add_link_to(to);
+        }
+    }
+
+    /// Ends the span now, with the outcome that it has.
+    pub fn end(mut self) {
+        self.close(0);
+    }
+
+    /// Ends the span as cancelled: it was given up before its end.
+    pub fn cancel(mut self) {
+        self.close(flag::CANCELLED);
+    }
+
+    #[inline]
+    pub(super) fn finish(&mut self, outcome: Outcome) {
+        self.core.finish(outcome);
+        self.cx = None;
+        self.leaf_under = None;
+    }
+
+    #[inline]
+    pub(super) fn close(&mut self, how: u8) {
+        if self.is_recording() {
+            let how = self.core.how_dropped(how);
+            self.core.end(how);
+        }
+        self.cx = None;
+        self.leaf_under = None;
+    }
+
+    /// Makes the span current on this thread until the guard is dropped.
+    ///
+    /// Takes the context along: an annotated function that returns at its first poll never needs it again, and a
+    /// clone costs as much as all the rest. Whoever attaches again calls [`OwnedSpan::keep`] before detaching.
+    #[inline]
+    pub(super) fn attach(&mut self) -> Option<Attached> {
+        local::with(|local| match (self.cx.take(), self.leaf_under) {
+            (Some(cx), _) => Some(Attached::new(local, &self.core, cx)),
+            (None, Some(active)) => Some(Attached::leaf(local, &self.core, active)),
+            (None, None) => None,
+        })
+    }
+
+    /// Keeps the context for the next attachment; called while it is current.
+    #[inline]
+    pub(super) fn keep(&mut self) {
+        if self.leaf_under.is_some() {
+            // The next poll may come on another thread, where these writes would not be found.
+            self.core.take_leaf_writes();
+            return;
+        }
+        let current = Context::current();
+        let named = u64::from_be_bytes(current.span().span_context().span_id().to_bytes());
+        self.cx = if named == self.core.span_id() || !self.is_recording() {
+            Some(current)
+        } else {
+            // Somebody inside attached a context and left it there.
+            self.core.context_under(&current)
+        };
+    }
+
+    /// Makes the span current until the guard is dropped.
+    pub fn enter(&mut self) -> Entered {
+        let kept = self.cx.clone();
+        let attached = self.attach();
+        self.cx = kept;
+        Entered { _attached: attached }
+    }
+}
+
+/// Makes an [`OwnedSpan`] current until it is dropped. Stays on its thread.
+#[derive(Debug)]
+#[must_use = "the span is current until this is dropped"]
+pub struct Entered {
+    _attached: Option<Attached>,
+}
+
+impl Drop for OwnedSpan {
+    #[inline]
+    fn drop(&mut self) {
+        if self.is_recording() {
+            self.close(0);
+        }
+    }
+}
+
+/// Begins the span under the current context; attaches nothing. True if it records.
+#[inline(never)]
+pub fn open(span: &mut OwnedSpan) -> bool {
+    if !on() {
+        return false;
+    }
+    span.cx = local::with(|local| span.core.start(local));
+    keep_unsampled(span);
+    span.is_recording()
+}
+
+/// Begins a leaf.
+#[inline(never)]
+pub fn open_leaf(span: &mut OwnedSpan) -> bool {
+    if !on() {
+        return false;
+    }
+    span.leaf_under = local::with(|local| span.core.start_leaf(local));
+    if span.leaf_under.is_none() {
+        keep_unsampled(span);
+    }
+    span.is_recording()
+}
+
+/// Begins the span as the options say; attaches nothing.
+#[inline(never)]
+pub fn open_with(span: &mut OwnedSpan, options: Options) -> bool {
+    if !on() {
+        return false;
+    }
+    span.cx = local::with(|local| span.core.start_with(local, options));
+    keep_unsampled(span);
+    span.is_recording()
+}
+
+/// A future may be spawned: what it does there must find the unsampled trace that it belongs to, or it would be
+/// the root of a new one.
+#[inline]
+fn keep_unsampled(span: &mut OwnedSpan) {
+    if span.cx.is_none() {
+        span.cx = Some(Context::current());
+    }
+}
+
+/// Calls the synchronous part of a function that returns a future or a stream, inside the span.
+#[inline]
+pub fn in_cx<R>(span: &mut OwnedSpan, body: impl FnOnce() -> R) -> R {
+    let attached = span.attach();
+    let value = body();
+    if attached.is_some() {
+        span.keep();
+    }
+    drop(attached);
+    value
+}
