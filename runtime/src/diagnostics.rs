@@ -22,6 +22,18 @@ pub(crate) enum Verbosity {
     Debug = 4,
 }
 
+impl Verbosity {
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Off => "none",
+            Self::Error => "error",
+            Self::Warn => "warn",
+            Self::Info => "info",
+            Self::Debug => "debug",
+        }
+    }
+}
+
 static VERBOSITY: AtomicU8 = AtomicU8::new(Verbosity::Info as u8);
 
 /// The subscriber that is set only makes spans of what it sees and prints nothing.

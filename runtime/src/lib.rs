@@ -31,3 +31,5 @@ pub use span::{FieldValue, ToValue};
 pub mod __private {
     pub use crate::span::*;
 }
+#[allow(dead_code, unreachable_pub, unused_imports)] // installation lands next
+mod setup;

@@ -1,0 +1,162 @@
+//! The words of the settings: which exporters, propagators, protocols and formats there are.
+
+use super::parse;
+
+/// Where finished spans go; `OTEL_TRACES_EXPORTER` or `TRACING_EXPORTER` name them, several with commas between.
+///
+/// Without any word the choice is `otlp` when an OTLP endpoint is set, else `console`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Exporter {
+    /// `console`: standard output, a tree per trace for people, or JSON lines by `THROUGHLINE_CONSOLE_FORMAT`.
+    Console,
+    /// `otlp`: an OpenTelemetry collector, Jaeger, Tempo, a Datadog agent, or whatever else speaks OTLP.
+    ///
+    /// Needs the feature `otlp`, over gRPC the feature `otlp-grpc`.
+    Otlp,
+    /// `none`: ids, the sampled flag and propagation work, nothing is exported.
+    None,
+}
+
+impl Exporter {
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Console => "console",
+            Self::Otlp => "otlp",
+            Self::None => "none",
+        }
+    }
+}
+
+/// Back ends whose native exporters are dead or deprecated; all of them take OTLP.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Dialect {
+    Plain,
+    Jaeger,
+    Datadog,
+    Zipkin,
+}
+
+pub(crate) const EXPORTERS: &[(&str, (Exporter, Dialect))] = &[
+    ("console", (Exporter::Console, Dialect::Plain)),
+    ("otlp", (Exporter::Otlp, Dialect::Plain)),
+    ("jaeger", (Exporter::Otlp, Dialect::Jaeger)),
+    ("datadog", (Exporter::Otlp, Dialect::Datadog)),
+    ("zipkin", (Exporter::Otlp, Dialect::Zipkin)),
+    ("none", (Exporter::None, Dialect::Plain)),
+];
+
+/// How trace context travels in headers; `OTEL_PROPAGATORS` names them, several with commas between.
+///
+/// All are injected; on the way in, the last one that finds something wins, as the specification says. The default is
+/// `tracecontext,baggage`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Propagator {
+    /// `tracecontext`: `traceparent` and `tracestate` of W3C Trace Context.
+    TraceContext,
+    /// `baggage`: W3C Baggage.
+    Baggage,
+    /// `b3`: the single header of Zipkin.
+    B3,
+    /// `b3multi`: the `x-b3-*` headers of Zipkin.
+    B3Multi,
+    /// `jaeger`: `uber-trace-id`.
+    Jaeger,
+    /// `none`: nothing is read and nothing is written.
+    None,
+}
+
+impl Propagator {
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::TraceContext => "tracecontext",
+            Self::Baggage => "baggage",
+            Self::B3 => "b3",
+            Self::B3Multi => "b3multi",
+            Self::Jaeger => "jaeger",
+            Self::None => "none",
+        }
+    }
+}
+
+pub(crate) const PROPAGATORS: &[(&str, Propagator)] = &[
+    ("tracecontext", Propagator::TraceContext),
+    ("baggage", Propagator::Baggage),
+    ("b3", Propagator::B3),
+    ("b3multi", Propagator::B3Multi),
+    ("jaeger", Propagator::Jaeger),
+    ("none", Propagator::None),
+];
+
+/// How OTLP is sent; `OTEL_EXPORTER_OTLP_PROTOCOL` names it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum OtlpProtocol {
+    /// `http/protobuf`, port 4318: the default.
+    #[default]
+    HttpProtobuf,
+    /// `grpc`, port 4317.
+    Grpc,
+}
+
+impl OtlpProtocol {
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::HttpProtobuf => "http/protobuf",
+            Self::Grpc => "grpc",
+        }
+    }
+}
+
+pub(crate) fn otlp_protocol(text: &str) -> Result<OtlpProtocol, parse::Expected> {
+    parse::word(text, &[("http/protobuf", OtlpProtocol::HttpProtobuf), ("grpc", OtlpProtocol::Grpc)])
+}
+
+/// What the console exporter prints; `THROUGHLINE_CONSOLE_FORMAT` names it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ConsoleFormat {
+    /// `tree`: one tree per trace, for people.
+    #[default]
+    Tree,
+    /// `json`: one span per line, for programs.
+    Json,
+}
+
+impl ConsoleFormat {
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Tree => "tree",
+            Self::Json => "json",
+        }
+    }
+}
+
+pub(crate) fn console_format(text: &str) -> Result<ConsoleFormat, parse::Expected> {
+    parse::word(text, &[("tree", ConsoleFormat::Tree), ("json", ConsoleFormat::Json)])
+}
+
+/// What log lines look like; `THROUGHLINE_LOG_FORMAT` names it. Needs the feature `log`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum LogFormat {
+    /// `text`: for people, the ids in front of the line.
+    #[default]
+    Text,
+    /// `json`: one object per line, the ids as its first fields.
+    Json,
+}
+
+impl LogFormat {
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Text => "text",
+            Self::Json => "json",
+        }
+    }
+}
+
+pub(crate) fn log_format(text: &str) -> Result<LogFormat, parse::Expected> {
+    parse::word(text, &[("text", LogFormat::Text), ("json", LogFormat::Json)])
+}
