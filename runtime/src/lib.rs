@@ -10,6 +10,10 @@ mod diagnostics;
 #[cfg_attr(docsrs, doc(cfg(feature = "kafka")))]
 pub mod kafka;
 
+pub mod propagation;
+#[doc(inline)]
+pub use propagation::{extract_onto, extract_trace_context, inject_context, inject_trace_context};
+
 mod trace_context;
 pub use trace_context::{CreationContext, TraceContext};
 

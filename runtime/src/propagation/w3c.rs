@@ -1,0 +1,209 @@
+//! The W3C codec: one walk over the headers reads traceparent, tracestate and baggage.
+
+use std::ops::ControlFlow;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use opentelemetry::Context;
+use opentelemetry::baggage::BaggageExt as _;
+use opentelemetry::trace::{SpanContext, TraceContextExt as _, TraceState};
+
+use super::baggage;
+use super::carrier::{HeaderEdit, HeaderView};
+use super::refused::{Refusal, refuse};
+use super::traceparent::{self, Traceparent};
+use super::tracestate::{self, Parsed, RawTraceState};
+
+pub(crate) const TRACEPARENT: &str = "traceparent";
+pub(crate) const TRACESTATE: &str = "tracestate";
+pub(crate) const BAGGAGE: &str = "baggage";
+
+/// Headers looked at, from the last one.
+pub(crate) const MAX_HEADERS: usize = 1_024;
+
+/// What several different valid `traceparent` headers mean.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Duplicates {
+    /// The last one counts: its writer is the nearest.
+    #[default]
+    Last,
+    /// None counts, as W3C Trace Context asks: a new trace starts.
+    Reject,
+}
+
+static REJECT_DUPLICATES: AtomicBool = AtomicBool::new(false);
+
+/// Sets what several different valid `traceparent` headers mean, for the whole process; default [`Duplicates::Last`].
+pub fn set_duplicates(duplicates: Duplicates) {
+    REJECT_DUPLICATES.store(duplicates == Duplicates::Reject, Ordering::Relaxed);
+}
+
+/// What is set by [`set_duplicates`].
+pub(crate) fn duplicates() -> Duplicates {
+    if REJECT_DUPLICATES.load(Ordering::Relaxed) { Duplicates::Reject } else { Duplicates::Last }
+}
+
+/// Which of the W3C headers are read or written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Parts {
+    pub(crate) trace: bool,
+    pub(crate) baggage: bool,
+}
+
+/// Values of one list header, the last header first, bounded before they are joined.
+struct List<'a> {
+    inline: [&'a [u8]; 4],
+    count: usize,
+    more: Vec<&'a [u8]>,
+    bytes: usize,
+    max_bytes: usize,
+    too_large: bool,
+}
+
+impl<'a> List<'a> {
+    const fn new(max_bytes: usize) -> Self {
+        List { inline: [&[]; 4], count: 0, more: Vec::new(), bytes: 0, max_bytes, too_large: false }
+    }
+
+    fn push(&mut self, value: Option<&'a [u8]>) {
+        let Some(value) = value.filter(|value| !value.is_empty()) else {
+            return refuse(Refusal::Empty);
+        };
+        // The comma that joins it to the next one counts.
+        self.bytes += value.len() + usize::from(self.bytes > 0);
+        if self.bytes > self.max_bytes {
+            self.too_large = true;
+            return;
+        }
+        match self.inline.get_mut(self.count) {
+            Some(slot) => *slot = value,
+            None => self.more.push(value),
+        }
+        self.count += 1;
+    }
+
+    /// The values, the first header first, or nothing if they are too large together.
+    fn in_order(&self) -> impl Iterator<Item = &'a [u8]> + Clone {
+        if self.too_large {
+            refuse(Refusal::TooLarge);
+        }
+        let inline = self.inline.get(..self.count.min(self.inline.len())).unwrap_or_default();
+        let kept = if self.too_large { 0 } else { usize::MAX };
+        self.more.iter().rev().chain(inline.iter().rev()).copied().take(kept)
+    }
+
+    fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+}
+
+/// `cx` with the remote span and baggage that `headers` carry; `cx` itself as far as they carry none.
+pub(crate) fn extract<H: HeaderView + ?Sized>(
+    cx: &Context,
+    headers: &H,
+    parts: Parts,
+    duplicates: Duplicates,
+) -> Context {
+    let mut traceparent: Option<Traceparent> = None;
+    let mut conflict = false;
+    let mut tracestate = List::new(tracestate::MAX_BYTES);
+    let mut baggage = List::new(baggage::MAX_BYTES);
+    let mut seen = 0;
+    headers.walk_back(&mut |name, value| {
+        seen += 1;
+        if seen > MAX_HEADERS {
+            refuse(Refusal::TooMany);
+            return ControlFlow::Break(());
+        }
+        // By length first: most headers are somebody else's.
+        match name.len() {
+            11 if parts.trace && name.eq_ignore_ascii_case(TRACEPARENT.as_bytes()) => {
+                match (read_traceparent(value, traceparent.is_some(), duplicates), traceparent) {
+                    (Some(new), None) => traceparent = Some(new),
+                    (Some(new), Some(last)) => conflict |= new != last,
+                    (None, _) => {}
+                }
+            }
+            10 if parts.trace && name.eq_ignore_ascii_case(TRACESTATE.as_bytes()) => tracestate.push(value),
+            7 if parts.baggage && name.eq_ignore_ascii_case(BAGGAGE.as_bytes()) => baggage.push(value),
+            _ => {}
+        }
+        ControlFlow::Continue(())
+    });
+    if conflict {
+        refuse(Refusal::Duplicate);
+        traceparent = None;
+    }
+    let cx = match traceparent {
+        Some(traceparent) => with_span(cx, traceparent, &tracestate),
+        None => cx.clone(),
+    };
+    if baggage.is_empty() {
+        return cx;
+    }
+    match baggage::parse(baggage.in_order()) {
+        Some(baggage) => cx.with_baggage(baggage),
+        None => cx,
+    }
+}
+
+/// The valid value of one header. With `Last`, those before the one that was found are not even parsed.
+fn read_traceparent(value: Option<&[u8]>, found: bool, duplicates: Duplicates) -> Option<Traceparent> {
+    if found && duplicates == Duplicates::Last {
+        return None;
+    }
+    let refusal = match value {
+        None | Some([]) => Refusal::Empty,
+        Some(value) if value.len() > traceparent::MAX_BYTES => Refusal::TooLarge,
+        Some(value) => match traceparent::parse(value) {
+            Some(parsed) => return Some(parsed),
+            None => Refusal::Traceparent,
+        },
+    };
+    refuse(refusal);
+    None
+}
+
+fn with_span(cx: &Context, ids: Traceparent, tracestate: &List<'_>) -> Context {
+    let span = |state| SpanContext::new(ids.trace_id, ids.span_id, ids.flags, true, state);
+    if tracestate.is_empty() {
+        return cx.with_remote_span_context(span(TraceState::NONE));
+    }
+    match tracestate::parse(tracestate.in_order()) {
+        Parsed::Empty => cx.with_remote_span_context(span(TraceState::NONE)),
+        Parsed::State(state) => cx.with_remote_span_context(span(state)),
+        Parsed::Raw(text) => cx
+            .with_remote_span_context(span(TraceState::NONE))
+            .with_value(RawTraceState { trace_id: ids.trace_id, text }),
+    }
+}
+
+/// Writes the span and baggage of `cx`, in place of what `headers` held.
+///
+/// Without a valid span the trace headers stay as they are, so that a service which does not trace passes them on.
+pub(crate) fn inject<H: HeaderEdit + ?Sized>(cx: &Context, headers: &mut H, parts: Parts) {
+    let span = cx.span();
+    let span = span.span_context();
+    let trace = parts.trace && span.is_valid();
+    let baggage = if parts.baggage && !cx.baggage().is_empty() { baggage::write(cx.baggage()) } else { None };
+    match (trace, parts.baggage) {
+        (true, true) => headers.remove(&[TRACEPARENT, TRACESTATE, BAGGAGE]),
+        (true, false) => headers.remove(&[TRACEPARENT, TRACESTATE]),
+        (false, _) if baggage.is_some() => headers.remove(&[BAGGAGE]),
+        (false, _) => return,
+    }
+    if trace {
+        headers.append(TRACEPARENT, traceparent::write(span, &mut [0; traceparent::LENGTH]));
+        if *span.trace_state() != TraceState::NONE {
+            let text = span.trace_state().header();
+            if !text.is_empty() {
+                headers.append(TRACESTATE, &text);
+            }
+        } else if let Some(raw) = cx.get::<RawTraceState>().filter(|raw| raw.trace_id == span.trace_id()) {
+            headers.append(TRACESTATE, &raw.text);
+        }
+    }
+    if let Some(baggage) = baggage {
+        headers.append(BAGGAGE, &baggage);
+    }
+}
