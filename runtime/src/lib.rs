@@ -33,7 +33,13 @@ pub use span::{FieldValue, ToValue};
 /// What the macros expand to. Not part of the public interface: it changes without notice.
 #[doc(hidden)]
 pub mod __private {
+    #[cfg(feature = "kafka")]
+    pub use crate::kafka;
+    pub use crate::propagation::{Fields, FieldsMut, extract_trace_context, inject_context};
     pub use crate::span::*;
+    pub use crate::trace_context::TraceContext;
+    pub use opentelemetry;
+    pub use std::time::Duration;
 }
 #[allow(dead_code, unreachable_pub, unused_imports)] // installation lands next
 mod setup;
