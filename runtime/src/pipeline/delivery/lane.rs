@@ -1,0 +1,520 @@
+//! One exporter's place in the queue: what waits for it, what it is handing over, and its counters.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
+
+use opentelemetry_sdk::trace::SpanData;
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use super::condition::{Condition, Notice};
+use crate::pipeline::report::{ExporterDropped, ExporterHealth, ExporterReport};
+
+/// A batch, shared by all lanes, of which this lane still has to deliver the spans from `from` on.
+#[derive(Clone)]
+pub(super) struct Batch {
+    seq: u64,
+    spans: Arc<Vec<SpanData>>,
+    bytes: usize,
+    from: usize,
+}
+
+impl Batch {
+    pub(super) fn spans(&self) -> &[SpanData] {
+        self.spans.get(self.from..).unwrap_or_default()
+    }
+}
+
+/// What the worker of a lane does next.
+pub(super) enum Step {
+    /// Deliver this batch. A probe gets one attempt, and goes back to the queue when that fails.
+    Export {
+        batch: Batch,
+        probe: bool,
+    },
+    Flush,
+    Stop,
+    /// Nothing to do before this time, or before [`Lane::work`] tells.
+    Wait(Option<Instant>),
+}
+
+/// What became of a part of the batch in flight.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fate {
+    Exported,
+    Failed,
+    Rejected,
+    Panicked,
+}
+
+/// The most that may wait for one exporter.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Share {
+    pub(super) bytes: usize,
+    pub(super) spans: usize,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Intake {
+    Open,
+    /// Closed to new spans; what waits is still delivered.
+    Closing,
+    /// The worker is done, or was told to leave everything at the deadline.
+    Abandoned,
+    Stopped,
+}
+
+struct State {
+    intake: Intake,
+    waiting: VecDeque<Batch>,
+    waiting_spans: usize,
+    waiting_bytes: usize,
+    /// The batch in flight; `from` advances as its parts are settled.
+    in_flight: Option<Batch>,
+    last_seq: u64,
+    flush_asked: u64,
+    flush_target: u64,
+    flush_done: u64,
+    /// The flush for which a probe of an open breaker has been made.
+    flush_probed: u64,
+    /// The flush that the exporter is at.
+    flushing: Option<u64>,
+    stopping: bool,
+    not_before: Option<Instant>,
+    collected: u64,
+    exported: u64,
+    dropped: ExporterDropped,
+    condition: Condition,
+    last_error: Option<String>,
+    last_success: Option<SystemTime>,
+}
+
+pub(super) type NoticeSink = Arc<dyn Fn(&Notice) + Send + Sync>;
+
+pub(super) struct Lane {
+    name: String,
+    component_type: &'static str,
+    share: Share,
+    notices: NoticeSink,
+    state: Mutex<State>,
+    progress: Condvar,
+    /// There may be something new to do.
+    work: Notify,
+    /// A flush has begun: do not sit out a back-off.
+    urgent: Notify,
+    /// Leave everything.
+    abandon: Notify,
+}
+
+impl fmt::Debug for Lane {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Lane").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+impl Lane {
+    pub(super) fn new(name: &str, component_type: &'static str, share: Share, notices: NoticeSink) -> Self {
+        Self {
+            name: name.to_owned(),
+            component_type,
+            share,
+            notices,
+            state: Mutex::new(State {
+                intake: Intake::Open,
+                waiting: VecDeque::new(),
+                waiting_spans: 0,
+                waiting_bytes: 0,
+                in_flight: None,
+                last_seq: 0,
+                flush_asked: 0,
+                flush_target: 0,
+                flush_done: 0,
+                flush_probed: 0,
+                flushing: None,
+                stopping: false,
+                not_before: None,
+                collected: 0,
+                exported: 0,
+                dropped: ExporterDropped::default(),
+                condition: Condition::new(name, Instant::now()),
+                last_error: None,
+                last_success: None,
+            }),
+            progress: Condvar::new(),
+            work: Notify::new(),
+            urgent: Notify::new(),
+            abandon: Notify::new(),
+        }
+    }
+
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub(super) async fn work(&self) {
+        self.work.notified().await;
+    }
+
+    pub(super) async fn urgent(&self) {
+        self.urgent.notified().await;
+    }
+
+    pub(super) async fn abandoned(&self) {
+        self.abandon.notified().await;
+    }
+
+    // ---- The side of the collector and of flush and shutdown; never waits for the worker except as asked.
+
+    /// Takes a batch. When the lane's share is full its oldest waiting batches give way.
+    pub(super) fn offer(&self, spans: Arc<Vec<SpanData>>, bytes: usize) {
+        let count = spans.len();
+        if count == 0 {
+            return;
+        }
+        let mut notice = None;
+        let mut state = self.lock();
+        state.collected += count as u64;
+        if state.intake > Intake::Open {
+            state.dropped.already_shutdown += count as u64;
+        } else if state.condition.is_off() {
+            state.dropped.export_failed += count as u64;
+        } else {
+            let evicted = state.make_room(count, bytes, self.share);
+            state.last_seq += 1;
+            let fits = state.fits(count, bytes, self.share);
+            if fits {
+                let seq = state.last_seq;
+                state.waiting_spans += count;
+                state.waiting_bytes += bytes;
+                state.waiting.push_back(Batch { seq, spans, bytes, from: 0 });
+            }
+            let lost = evicted + if fits { 0 } else { count };
+            if lost > 0 {
+                state.dropped.queue_full += lost as u64;
+                notice = state.condition.overflowed(Instant::now(), lost);
+            }
+        }
+        drop(state);
+        self.work.notify_one();
+        // An evicted batch may have been what a flush waits for.
+        self.progress.notify_all();
+        self.tell(notice);
+    }
+
+    /// Asks that everything offered so far be delivered, and the exporter flushed; the number to wait for.
+    pub(super) fn ask_flush(&self) -> u64 {
+        let mut state = self.lock();
+        state.flush_asked += 1;
+        state.flush_target = state.last_seq;
+        let epoch = state.flush_asked;
+        drop(state);
+        self.urgent.notify_one();
+        self.work.notify_one();
+        epoch
+    }
+
+    /// Refuses new spans and asks the worker to end when it has delivered what waits.
+    pub(super) fn close(&self) {
+        let mut state = self.lock();
+        state.intake = state.intake.max(Intake::Closing);
+        drop(state);
+        self.work.notify_one();
+    }
+
+    /// Tells the worker to leave what it has not delivered.
+    pub(super) fn abandon(&self) {
+        let mut state = self.lock();
+        state.intake = state.intake.max(Intake::Abandoned);
+        drop(state);
+        self.abandon.notify_one();
+        self.work.notify_one();
+    }
+
+    /// Waits until the flush of this number is done or given up; whether that happened before the deadline.
+    pub(super) fn wait_flushed(&self, epoch: u64, deadline: std::time::Instant) -> bool {
+        self.wait(deadline, |state| state.flush_done >= epoch || state.intake >= Intake::Abandoned)
+    }
+
+    /// Waits until the worker has ended; whether that happened before the deadline.
+    pub(super) fn wait_stopped(&self, deadline: std::time::Instant) -> bool {
+        self.wait(deadline, |state| state.intake >= Intake::Abandoned)
+            && self.lock().intake == Intake::Stopped
+    }
+
+    pub(super) fn report(&self) -> ExporterReport {
+        let state = self.lock();
+        ExporterReport {
+            name: self.name.clone(),
+            exported: state.exported,
+            dropped: state.dropped,
+            undelivered: (state.waiting_spans + state.in_flight_spans()) as u64,
+        }
+    }
+
+    pub(super) fn health(&self) -> ExporterHealth {
+        let state = self.lock();
+        ExporterHealth {
+            name: self.name.clone(),
+            component_type: self.component_type,
+            state: state.condition.health(),
+            last_error: state.last_error.clone(),
+            last_success: state.last_success,
+            waiting: state.waiting_spans as u64,
+            in_flight: state.in_flight_spans() as u64,
+            exported: state.exported,
+            dropped: state.dropped,
+        }
+    }
+
+    // ---- The worker's side.
+
+    /// Decides the worker's next step. A batch that it hands out is in flight from here on.
+    pub(super) fn next_step(&self) -> Step {
+        let now = Instant::now();
+        let mut state = self.lock();
+        if state.intake >= Intake::Abandoned {
+            state.stopping = true;
+            return Step::Stop;
+        }
+        let flush_waits = state.flush_asked > state.flush_done;
+        let flush_target = state.flush_target;
+        if flush_waits && state.waiting.front().is_none_or(|batch| batch.seq > flush_target) {
+            state.flushing = Some(state.flush_asked);
+            return Step::Flush;
+        }
+        if state.waiting.is_empty() {
+            if state.intake == Intake::Closing {
+                state.stopping = true;
+                return Step::Stop;
+            }
+            return Step::Wait(None);
+        }
+        if let Some(until) = state.not_before.filter(|until| *until > now) {
+            return Step::Wait(Some(until));
+        }
+        let probe_at = state.condition.probe_at();
+        if let Some(at) = probe_at.filter(|at| *at > now) {
+            // Who flushes wants to know now: one probe for each flush, then it is told that nothing arrives.
+            if !flush_waits || state.flush_probed >= state.flush_asked {
+                if flush_waits {
+                    state.flushing = Some(state.flush_asked);
+                    return Step::Flush;
+                }
+                if state.intake == Intake::Closing {
+                    state.stopping = true;
+                    return Step::Stop;
+                }
+                return Step::Wait(Some(at));
+            }
+        }
+        state.flush_probed = state.flush_asked;
+        let Some(batch) = state.waiting.pop_front() else { return Step::Wait(None) };
+        state.waiting_spans -= batch.spans().len();
+        state.waiting_bytes -= batch.bytes;
+        state.in_flight = Some(batch.clone());
+        Step::Export { batch, probe: probe_at.is_some() }
+    }
+
+    /// Counts the next `count` spans of the batch in flight.
+    pub(super) fn settle(&self, count: usize, fate: Fate) {
+        let mut state = self.lock();
+        let count = count.min(state.in_flight_spans());
+        if let Some(batch) = &mut state.in_flight {
+            batch.from += count;
+        }
+        state.count(count, fate);
+    }
+
+    /// The batch in flight has been settled in all its parts.
+    pub(super) fn batch_arrived(&self) {
+        let mut state = self.lock();
+        state.in_flight = None;
+        state.last_success = Some(SystemTime::now());
+        let notice = state.condition.batch_arrived(Instant::now());
+        self.finish(state, notice);
+    }
+
+    /// Some spans of a batch that arrived otherwise were refused.
+    pub(super) fn refused(&self, count: usize, why: &str) {
+        let mut state = self.lock();
+        state.last_error = Some(why.to_owned());
+        let notice = state.condition.refused(Instant::now(), count, why);
+        self.finish(state, notice);
+    }
+
+    /// The rest of the batch in flight, and maybe parts settled before, are lost.
+    pub(super) fn batch_lost(&self, failed_before: usize, fate: Fate, why: &str) {
+        let mut state = self.lock();
+        let rest = state.in_flight.take().map_or(0, |batch| batch.spans().len());
+        state.count(rest, fate);
+        state.last_error = Some(why.to_owned());
+        let notice = state.condition.batch_lost(Instant::now(), rest + failed_before, why);
+        self.finish(state, notice);
+    }
+
+    /// The rest of the batch in flight goes back to the head of the queue: the breaker stays open.
+    pub(super) fn probe_failed(&self, why: &str) {
+        let mut state = self.lock();
+        if let Some(batch) = state.in_flight.take() {
+            state.waiting_spans += batch.spans().len();
+            state.waiting_bytes += batch.bytes;
+            state.waiting.push_front(batch);
+        }
+        state.last_error = Some(why.to_owned());
+        state.condition.probe_failed(Instant::now());
+        self.finish(state, None);
+    }
+
+    /// The receiver asked for a pause; it holds for the batches after this one, too.
+    pub(super) fn hold_until(&self, until: Instant) {
+        self.lock().not_before = Some(until);
+    }
+
+    pub(super) fn flushed(&self) {
+        let mut state = self.lock();
+        state.flush_ended();
+        self.finish(state, None);
+    }
+
+    pub(super) fn stopped(&self) {
+        let mut state = self.lock();
+        state.stop();
+        self.finish(state, None);
+    }
+
+    /// Counts everything that waits, now and later, as failed.
+    pub(super) fn turned_off(&self, why: &str) {
+        let mut state = self.lock();
+        let rest = state.in_flight.take().map_or(0, |batch| batch.spans().len());
+        let count = rest + state.waiting_spans;
+        state.waiting.clear();
+        state.waiting_spans = 0;
+        state.waiting_bytes = 0;
+        state.count(count, Fate::Failed);
+        state.last_error = Some(why.to_owned());
+        let notice = state.condition.turned_off(why);
+        self.finish(state, notice);
+    }
+
+    /// The worker cannot run at all: nobody is left to answer a flush.
+    pub(super) fn no_worker(&self, why: &str) {
+        self.turned_off(why);
+        self.stopped();
+    }
+
+    /// The exporter panicked: in an export that costs the batch; whether the worker goes on.
+    pub(super) fn panicked(&self, message: &str) -> bool {
+        let why = format!("it panicked: {message}");
+        let mut state = self.lock();
+        let rest = state.in_flight.take().map_or(0, |batch| batch.spans().len());
+        state.count(rest, Fate::Panicked);
+        state.flush_ended();
+        let goes_on = !state.stopping;
+        if state.stopping {
+            state.stop();
+        }
+        let notice = state.condition.batch_lost(Instant::now(), rest, &why);
+        state.last_error = Some(why);
+        self.finish(state, notice);
+        goes_on
+    }
+
+    fn finish(&self, state: MutexGuard<'_, State>, notice: Option<Notice>) {
+        drop(state);
+        self.progress.notify_all();
+        self.tell(notice);
+    }
+
+    /// Outside the lock: a log line may end in code of the user's.
+    fn tell(&self, notice: Option<Notice>) {
+        if let Some(notice) = notice {
+            (self.notices)(&notice);
+        }
+    }
+
+    fn wait(&self, deadline: std::time::Instant, done: impl Fn(&State) -> bool) -> bool {
+        let mut state = self.lock();
+        while !done(&state) {
+            let left = deadline.saturating_duration_since(std::time::Instant::now());
+            if left.is_zero() {
+                return false;
+            }
+            state = self.progress.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+        true
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // No code of others runs under this lock, and every change is complete before it can panic.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn in_flight_spans(&self) -> usize {
+        self.in_flight.as_ref().map_or(0, |batch| batch.spans().len())
+    }
+
+    fn fits(&self, spans: usize, bytes: usize, share: Share) -> bool {
+        let (flying_spans, flying_bytes) =
+            self.in_flight.as_ref().map_or((0, 0), |batch| (batch.spans().len(), batch.bytes));
+        let empty = self.waiting.is_empty() && self.in_flight.is_none();
+        // A batch larger than the whole share could otherwise never leave, however idle the exporter.
+        empty
+            || (self.waiting_bytes + flying_bytes + bytes <= share.bytes
+                && self.waiting_spans + flying_spans + spans <= share.spans)
+    }
+
+    /// Drops the oldest waiting batches until the new one fits; the number of spans lost.
+    fn make_room(&mut self, spans: usize, bytes: usize, share: Share) -> usize {
+        let mut lost = 0;
+        while !self.fits(spans, bytes, share) {
+            let Some(oldest) = self.waiting.pop_front() else { break };
+            self.waiting_spans -= oldest.spans().len();
+            self.waiting_bytes -= oldest.bytes;
+            lost += oldest.spans().len();
+        }
+        lost
+    }
+
+    fn count(&mut self, spans: usize, fate: Fate) {
+        let counter = match fate {
+            Fate::Exported => &mut self.exported,
+            Fate::Failed => &mut self.dropped.export_failed,
+            Fate::Rejected => &mut self.dropped.rejected,
+            Fate::Panicked => &mut self.dropped.panic,
+        };
+        *counter += spans as u64;
+    }
+
+    fn flush_ended(&mut self) {
+        if let Some(epoch) = self.flushing.take() {
+            self.flush_done = epoch;
+        }
+    }
+
+    /// What was not delivered stays counted, as undelivered, and gives its memory back.
+    fn stop(&mut self) {
+        self.intake = Intake::Stopped;
+        self.waiting_spans += self.in_flight_spans();
+        self.in_flight = None;
+        self.waiting.clear();
+        self.waiting_bytes = 0;
+    }
+
+    #[cfg(test)]
+    fn accounted(&self) -> u64 {
+        self.exported + self.dropped.total() + (self.waiting_spans + self.in_flight_spans()) as u64
+    }
+}
+
+#[cfg(test)]
+impl Lane {
+    /// Both sides of the conservation law.
+    pub(super) fn law(&self) -> (u64, u64) {
+        let state = self.lock();
+        (state.collected, state.accounted())
+    }
+}
