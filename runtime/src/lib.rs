@@ -22,7 +22,6 @@ pub use pipeline::report::{
     Dropped, ExporterDropped, ExporterHealth, ExporterReport, Health, HealthState, QueueHealth, Report,
 };
 
-#[allow(dead_code)] // the pipeline, which reads records, lands next
 pub mod span;
 pub use span::SpanLimits;
 pub use span::current::{

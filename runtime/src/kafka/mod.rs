@@ -2,15 +2,7 @@
 //!
 //! Needs the feature `kafka`. The conventions are OpenTelemetry's for messaging and Kafka, 1.44.
 
-mod attributes;
 mod consumer;
-mod error;
-mod headers;
-mod native;
 mod options;
-
-pub use consumer::ConsumedMessage;
-#[doc(hidden)]
-pub use consumer::{enter, enter_batch, open, open_batch};
 
 pub use options::{CapturedHeader, ContextMode, KeyText, ProcessOptions};

@@ -20,12 +20,16 @@ impl Attached {
     #[inline]
     pub(super) fn new(local: &Local, core: &Core, cx: Context) -> Self {
         let otel = attach(cx);
-        let id = core.span_id();
-        // Without the context attached, other people's spans still find the one before, as under a leaf.
-        let attached = if otel.is_some() { id } else { local.attached.get() };
+        let mut current = core.as_current();
+        let mut attached = core.span_id();
+        if otel.is_none() {
+            // Like a leaf: we know the span, OpenTelemetry's context does not.
+            current.leaf = true;
+            attached = local.attached.get();
+        }
         Self {
             otel,
-            previous: local.current.replace(core.as_current()),
+            previous: local.current.replace(current),
             previous_attached: local.attached.replace(attached),
         }
     }

@@ -49,6 +49,8 @@ pub(crate) struct Exchange {
     next_id: AtomicUsize,
     collector: OnceLock<Thread>,
     woken: AtomicBool,
+    /// After shutdown: nobody reads any more.
+    closed: AtomicBool,
 }
 
 static EXCHANGE: OnceLock<Exchange> = OnceLock::new();
@@ -69,6 +71,7 @@ pub(crate) fn install(max_bytes: usize, max_spans: Option<usize>) -> &'static Ex
             next_id: AtomicUsize::new(0),
             collector: OnceLock::new(),
             woken: AtomicBool::new(false),
+            closed: AtomicBool::new(false),
         }
     })
 }
@@ -93,6 +96,11 @@ impl Exchange {
 
     pub(crate) fn take_woken(&self) -> bool {
         self.woken.swap(false, Ordering::AcqRel)
+    }
+
+    /// Refuses entries from here on.
+    pub(crate) fn close(&self) {
+        self.closed.store(true, Ordering::Release);
     }
 
     /// Chunks to drain and give back. Taken before the opened ones are, and drained after: a chunk may have been
@@ -197,6 +205,10 @@ pub(super) fn register_thread() {
 #[inline]
 pub(crate) fn push(entry: Entry, heap_bytes: usize) {
     let Some(exchange) = EXCHANGE.get() else { return };
+    if exchange.closed.load(Ordering::Relaxed) {
+        counters::dropped(DropReason::AlreadyShutdown, 1);
+        return;
+    }
     if heap_bytes != 0 && !exchange.reserve_heap(heap_bytes) {
         counters::dropped(DropReason::QueueFull, 1);
         return;

@@ -296,7 +296,9 @@ impl Core {
         if self.phase == Phase::Idle {
             return;
         }
-        local.count_started();
+        if self.phase == Phase::Recording {
+            local.count_started();
+        }
         if thread::panicking() {
             self.flags |= flag::BEGAN_IN_PANIC;
         }
@@ -392,9 +394,8 @@ impl Core {
             }
             live.retire(self.generation);
             live::release(live);
-        } else {
-            self.take_leaf_writes();
         }
+        self.take_leaf_writes();
         let phase = std::mem::replace(&mut self.phase, Phase::Idle);
         if phase == Phase::Recording {
             self.hand_over(end, how);

@@ -2,14 +2,15 @@
 
 use std::fmt::{Debug, Display};
 
-use super::core::Core;
 use super::owned::OwnedSpan;
 use super::sync::Span;
 use super::value::{FieldValue, ToValue};
 
 mod sealed {
+    use super::FieldValue;
+
     pub trait Sealed {
-        fn core(&mut self) -> &mut super::Core;
+        fn put(&mut self, index: usize, value: FieldValue);
     }
 }
 
@@ -17,14 +18,16 @@ mod sealed {
 pub trait Slot: sealed::Sealed {}
 
 impl sealed::Sealed for Span {
-    fn core(&mut self) -> &mut Core {
-        &mut self.core
+    #[inline]
+    fn put(&mut self, index: usize, value: FieldValue) {
+        self.core.set(index, value);
     }
 }
 
 impl sealed::Sealed for OwnedSpan {
-    fn core(&mut self) -> &mut Core {
-        &mut self.core
+    #[inline]
+    fn put(&mut self, index: usize, value: FieldValue) {
+        self.core.set(index, value);
     }
 }
 
@@ -34,21 +37,21 @@ impl Slot for OwnedSpan {}
 /// Sets the value of the site's key at `index`.
 #[inline]
 pub fn set<S: Slot, V: ToValue + ?Sized>(span: &mut S, index: usize, value: &V) {
-    span.core().set(index, value.to_value());
+    span.put(index, value.to_value());
 }
 
 /// Sets a string that lives for ever: nothing is copied.
 #[inline]
 pub fn set_static<S: Slot>(span: &mut S, index: usize, value: &'static str) {
-    span.core().set(index, FieldValue::Static(value));
+    span.put(index, FieldValue::Static(value));
 }
 
 /// Sets a value by `Display`.
 pub fn set_display<S: Slot>(span: &mut S, index: usize, value: &dyn Display) {
-    span.core().set(index, FieldValue::Owned(value.to_string().into()));
+    span.put(index, FieldValue::Owned(value.to_string().into()));
 }
 
 /// Sets a value by `Debug`.
 pub fn set_debug<S: Slot>(span: &mut S, index: usize, value: &dyn Debug) {
-    span.core().set(index, FieldValue::Owned(format!("{value:?}").into()));
+    span.put(index, FieldValue::Owned(format!("{value:?}").into()));
 }

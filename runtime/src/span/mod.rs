@@ -20,6 +20,7 @@ mod core;
 pub(crate) mod counters;
 pub mod current;
 mod fields;
+pub(crate) mod foreign;
 mod future;
 mod ids;
 pub(crate) mod limits;

@@ -1,0 +1,111 @@
+//! The bridge: spans made through the stock SDK (`global::tracer(..)`, `tracing-opentelemetry`) enter the same
+//! pipeline.
+
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use opentelemetry::Context;
+use opentelemetry::trace::Span as _;
+use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
+use opentelemetry_sdk::trace::{Span, SpanData, SpanProcessor};
+
+use super::intake::Intake;
+use super::size::span_bytes;
+use crate::span::record::Entry;
+use crate::span::{foreign, limits};
+
+/// The processor that set-up gives to the SDK's provider.
+pub(super) struct Bridge {
+    pub(super) intake: Arc<Intake>,
+    pub(super) flush: Box<dyn Fn(Instant) -> bool + Send + Sync>,
+}
+
+impl fmt::Debug for Bridge {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Bridge").finish_non_exhaustive()
+    }
+}
+
+impl SpanProcessor for Bridge {
+    fn on_start(&self, span: &mut Span, _cx: &Context) {
+        // Recorded but not sampled: for other processors to see, not for export.
+        if !span.span_context().is_sampled() {
+            return;
+        }
+        match &*self.intake {
+            Intake::Global(_) => foreign::count_started(),
+            Intake::Local(local) => local.count_started(),
+        }
+    }
+
+    fn on_end(&self, mut span: SpanData) {
+        if !span.span_context.is_sampled() {
+            return;
+        }
+        if limits::current().value_length.is_some() {
+            cut_values(&mut span);
+        }
+        match &*self.intake {
+            Intake::Global(_) => {
+                let bytes = span_bytes(&span);
+                foreign::push(Entry::Foreign(Box::new(span)), bytes);
+            }
+            Intake::Local(local) => local.push(span),
+        }
+    }
+
+    fn force_flush(&self) -> OTelSdkResult {
+        let limit = Duration::from_secs(5);
+        if (self.flush)(Instant::now() + limit) { Ok(()) } else { Err(OTelSdkError::Timeout(limit)) }
+    }
+
+    /// The provider is a door to the pipeline and not its owner: only the pipeline's own guard shuts it down.
+    fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
+        if (self.flush)(Instant::now() + timeout) { Ok(()) } else { Err(OTelSdkError::Timeout(timeout)) }
+    }
+}
+
+fn cut_values(span: &mut SpanData) {
+    let limits = limits::current();
+    for attribute in &mut span.attributes {
+        attribute.value = limits.cut_value(attribute.value.clone());
+    }
+}
+
+/// A user's own processor, shared between the SDK's provider and the collector.
+#[derive(Clone, Debug)]
+pub(super) struct SharedProcessor(Arc<dyn SpanProcessor>);
+
+impl SharedProcessor {
+    pub(super) fn new(mut processor: Box<dyn SpanProcessor>, resource: &Resource) -> Self {
+        processor.set_resource(resource);
+        Self(Arc::from(processor))
+    }
+
+    /// For spans of annotated functions there is no `on_start`: it needs a span of the SDK's own type.
+    pub(super) fn on_end_of_ours(&self, span: &SpanData) {
+        // A user's code: its panic costs nobody a span.
+        let _ = catch_unwind(AssertUnwindSafe(|| self.0.on_end(span.clone())));
+    }
+}
+
+impl SpanProcessor for SharedProcessor {
+    fn on_start(&self, span: &mut Span, cx: &Context) {
+        self.0.on_start(span, cx);
+    }
+
+    fn on_end(&self, span: SpanData) {
+        self.0.on_end(span);
+    }
+
+    fn force_flush(&self) -> OTelSdkResult {
+        self.0.force_flush()
+    }
+
+    fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
+        self.0.shutdown_with_timeout(timeout)
+    }
+}

@@ -1,0 +1,123 @@
+//! From records to `SpanData`.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+
+use opentelemetry::trace::{SpanContext, SpanId, Status, TraceFlags, TraceId, TraceState};
+use opentelemetry::{InstrumentationScope, KeyValue};
+use opentelemetry_sdk::trace::{SpanData, SpanEvents, SpanLinks};
+
+use super::timeline::{Times, system_time};
+use crate::span::Site;
+use crate::span::limits::{self, SpanLimits};
+use crate::span::record::{Record, flag};
+use crate::span::side::Side;
+
+/// What a call site gives to each of its spans, made once.
+#[derive(Debug)]
+struct SiteData {
+    scope: InstrumentationScope,
+    code: Vec<KeyValue>,
+}
+
+/// Makes spans from records.
+#[derive(Debug)]
+pub(super) struct Converter {
+    /// By address: call sites are statics.
+    sites: HashMap<usize, SiteData>,
+    code_attributes: bool,
+}
+
+impl Converter {
+    pub(super) fn new(code_attributes: bool) -> Self {
+        Self { sites: HashMap::new(), code_attributes }
+    }
+
+    /// Makes the span. `times` are the record's, converted, unless the span was given an end through the API.
+    pub(super) fn span(&mut self, record: Record, times: Times) -> SpanData {
+        let Record { site, trace, span, parent, flags, trace_flags, values, side, .. } = record;
+        let with_code = self.code_attributes;
+        let data =
+            self.sites.entry(std::ptr::from_ref(site) as usize).or_insert_with(|| site_data(site, with_code));
+        let mut side = side.map_or_else(Side::default, |side| *side);
+
+        let mut attributes = Vec::with_capacity(data.code.len() + values.len() + side.attributes.len() + 2);
+        let fields = site
+            .keys
+            .iter()
+            .zip(values)
+            .filter_map(|(key, value)| value.into_value().map(|value| KeyValue::new(*key, value)));
+        attributes.extend(fields);
+        for written in side.attributes.drain(..) {
+            set(&mut attributes, written);
+        }
+        if flags & flag::CANCELLED != 0 {
+            attributes.push(KeyValue::new("throughline.cancelled", true));
+        }
+        if flags & flag::PANICKED != 0 {
+            set(&mut attributes, KeyValue::new("error.type", "panic"));
+            if side.status != Status::Ok {
+                side.status = Status::error("panicked");
+            }
+        }
+        if times.adjusted {
+            attributes.push(KeyValue::new("throughline.clock.adjusted", true));
+        }
+        attributes.extend_from_slice(&data.code);
+        let limits = limits::current();
+        let dropped = truncate(&mut attributes, limits) + side.dropped_attributes;
+
+        let mut events = SpanEvents::default();
+        events.events = side.events;
+        events.dropped_count = side.dropped_events;
+        let mut links = SpanLinks::default();
+        links.links = side.links;
+        links.dropped_count = side.dropped_links;
+
+        SpanData {
+            span_context: SpanContext::new(
+                TraceId::from((u128::from(trace[0]) << 64) | u128::from(trace[1])),
+                SpanId::from(span),
+                TraceFlags::new(trace_flags),
+                false,
+                side.trace_state.unwrap_or(TraceState::NONE),
+            ),
+            parent_span_id: SpanId::from(parent),
+            parent_span_is_remote: flags & flag::REMOTE_PARENT != 0,
+            span_kind: side.kind.unwrap_or(site.kind).into(),
+            name: side.name.unwrap_or(Cow::Borrowed(site.name)),
+            start_time: times.start,
+            end_time: side.end_ns.map_or(times.end, |end_ns| system_time(end_ns).max(times.start)),
+            attributes,
+            dropped_attributes_count: dropped,
+            events,
+            links,
+            status: side.status,
+            instrumentation_scope: side.scope.unwrap_or_else(|| data.scope.clone()),
+        }
+    }
+}
+
+fn site_data(site: &'static Site, with_code: bool) -> SiteData {
+    let mut code = Vec::new();
+    if with_code && let Some(function) = site.function_name() {
+        code.push(KeyValue::new("code.function.name", function));
+        code.push(KeyValue::new("code.file.path", site.file));
+        code.push(KeyValue::new("code.line.number", i64::from(site.line)));
+    }
+    SiteData { scope: site.scope.to_instrumentation_scope(), code }
+}
+
+/// Sets an attribute; one of the same key is overwritten.
+fn set(attributes: &mut Vec<KeyValue>, attribute: KeyValue) {
+    match attributes.iter_mut().find(|existing| existing.key == attribute.key) {
+        Some(existing) => *existing = attribute,
+        None => attributes.push(attribute),
+    }
+}
+
+fn truncate(attributes: &mut Vec<KeyValue>, limits: &SpanLimits) -> u32 {
+    let over = attributes.len().saturating_sub(limits.attributes as usize);
+    attributes.truncate(limits.attributes as usize);
+    u32::try_from(over).unwrap_or(u32::MAX)
+}
