@@ -27,7 +27,8 @@ pub use span::SpanLimits;
 pub use span::current::{
     add_event, add_link, record_error, set_attribute, set_attributes, span_id, trace_id, update_name,
 };
-pub use span::{FieldValue, ToValue};
+pub use span::{ErrorInfo, ErrorType, FieldValue, ToElement, ToValue};
+pub use throughline_macros::{TraceContext, kafka_consumer, record, span, traced_span};
 
 /// What the macros expand to. Not part of the public interface: it changes without notice.
 #[doc(hidden)]

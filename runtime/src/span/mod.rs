@@ -11,6 +11,7 @@
 //! | `live`, `side` | what others write to an open span through OpenTelemetry's `Context` |
 //! | `fields`, `value`, `outcome`, `limits` | what a span carries |
 //! | `record`, `chunk`, `counters` | what it leaves behind, and the way to the collector |
+//! | `returned` | what an expansion wraps round a returned value |
 //! | `current` | the functions that act on the current span |
 
 mod attach;
@@ -30,6 +31,7 @@ mod options;
 mod outcome;
 mod owned;
 pub(crate) mod record;
+mod returned;
 pub(crate) mod sampler;
 pub(crate) mod side;
 mod site;
@@ -41,9 +43,14 @@ pub use fields::{Slot, set, set_debug, set_display, set_static};
 pub use future::{Traced, traced};
 pub use limits::SpanLimits;
 pub use options::{IntoLink, IntoParent, IntoScope, Options, ParentValue};
-pub use outcome::Outcome;
+pub use outcome::{
+    DebugProbe, ErrorInfo, ErrorType, Fallible, Outcome, Probe, outcome_by, outcome_with, probe, probe_debug,
+};
 pub use owned::{Entered, OwnedSpan, in_cx, open, open_leaf, open_with};
+pub use returned::{
+    NoSpan, SpanFuture, boxed, call, edge, future_in, into_future, stream_in, to_value,
+};
 pub use site::{Kind, Scope, Site, path_of};
 pub use stream::{TracedStream, traced_stream};
 pub use sync::{Span, enter, enter_leaf, enter_with, in_span, on};
-pub use value::{FieldValue, ToValue};
+pub use value::{ElementKind, FieldValue, ToElement, ToValue};
