@@ -17,7 +17,9 @@ pub use propagation::{extract_onto, extract_trace_context, inject_context, injec
 mod trace_context;
 pub use trace_context::{CreationContext, TraceContext};
 
+pub mod export;
 mod pipeline;
+pub mod testing;
 pub use pipeline::report::{
     Dropped, ExporterDropped, ExporterHealth, ExporterReport, Health, HealthState, QueueHealth, Report,
 };

@@ -12,6 +12,9 @@ use opentelemetry_sdk::trace::SpanData;
 /// The future of one export; boxed, so that the exporters of one pipeline can be of different types.
 pub(crate) type ExportFuture<'a> = Pin<Box<dyn Future<Output = Result<Exported, ExportError>> + Send + 'a>>;
 
+/// The future of a flush or shutdown.
+pub(crate) type DoneFuture<'a> = Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
+
 /// A destination for finished spans.
 ///
 /// Retry, time limit, splitting, the circuit breaker and the counters are the delivery's work, the same for every
@@ -34,10 +37,14 @@ pub(crate) trait BatchExporter: Send + 'static {
     fn export<'a>(&'a mut self, spans: &'a [SpanData]) -> ExportFuture<'a>;
 
     /// Writes out what the exporter itself holds back.
-    fn flush(&mut self) {}
+    fn flush(&mut self) -> DoneFuture<'_> {
+        Box::pin(async {})
+    }
 
     /// Ends the exporter; no other call follows.
-    fn shutdown(&mut self) {}
+    fn shutdown(&mut self) -> DoneFuture<'_> {
+        Box::pin(async {})
+    }
 
     /// Whether [`export`](Self::export) may keep its thread: such an exporter gets a thread to itself.
     fn may_block(&self) -> bool;

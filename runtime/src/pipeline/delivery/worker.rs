@@ -104,11 +104,11 @@ async fn serve(
                 }
             }
             Step::Flush => {
-                exporter.flush();
+                let _ = race(exporter.flush(), lane.abandoned()).await;
                 lane.flushed();
             }
             Step::Stop => {
-                exporter.shutdown();
+                let _ = race(exporter.shutdown(), lane.abandoned()).await;
                 lane.stopped();
                 return;
             }

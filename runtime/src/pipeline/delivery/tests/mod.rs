@@ -21,7 +21,7 @@ use super::backoff::Backoff;
 use super::condition::Notice;
 use super::lane::{Lane, NoticeSink, Share};
 use super::worker::{Post, supervise};
-use crate::pipeline::exporter::{BatchExporter, ExportError, ExportFuture, Exported};
+use crate::pipeline::exporter::{BatchExporter, DoneFuture, ExportError, ExportFuture, Exported};
 
 /// What a scripted destination answers to one attempt.
 #[derive(Clone, Debug)]
@@ -124,12 +124,14 @@ impl BatchExporter for Scripted {
         })
     }
 
-    fn flush(&mut self) {
+    fn flush(&mut self) -> DoneFuture<'_> {
         self.seen.flushes.fetch_add(1, Ordering::SeqCst);
+        Box::pin(async {})
     }
 
-    fn shutdown(&mut self) {
+    fn shutdown(&mut self) -> DoneFuture<'_> {
         self.seen.shutdowns.fetch_add(1, Ordering::SeqCst);
+        Box::pin(async {})
     }
 
     fn may_block(&self) -> bool {

@@ -1,0 +1,4 @@
+//! Help for tests.
+
+#[cfg(test)]
+pub(crate) mod samples;
