@@ -39,7 +39,7 @@ pub trait TraceContext {
 
     /// Writes the current span and baggage into the message, in place of what it carried.
     fn inject_trace_context(&mut self) {
-        Context::map_current(|cx| self.inject_context(cx));
+        self.inject_context(&crate::span::current::context());
     }
 
     /// A link to the span that wrote the message, if it carries one.

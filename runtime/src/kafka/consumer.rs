@@ -31,3 +31,435 @@
 //! take `&M` with `M: ConsumedMessage`, which is implemented for `BorrowedMessage`, `OwnedMessage` and references,
 //! boxes and `Arc`s of them. For a batch the call is `RT::kafka::enter_batch(&mut span, &messages, || ..)` or
 //! `RT::kafka::open_batch(..)` with `B: AsRef<[M]>`, so `&[M]` and `Vec<M>` go in as they are written.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::SystemTime;
+
+use opentelemetry::trace::{Link, SpanContext, TraceContextExt as _};
+use opentelemetry::{Context, KeyValue};
+use rdkafka::Message;
+use rdkafka::message::{BorrowedMessage, OwnedMessage, Timestamp};
+
+use super::options::{ContextMode, ProcessOptions};
+use super::{attributes, headers};
+use crate::diagnostics;
+use crate::propagation::{self, HeaderView};
+use crate::span::{self, Options, OwnedSpan, Span};
+
+static OLD_RECORD_SEEN: AtomicBool = AtomicBool::new(false);
+
+/// A longer header is not captured, in bytes.
+const MAX_CAPTURED_BYTES: usize = 256;
+
+/// What a process span needs of a message.
+///
+/// Implemented for `rdkafka`'s messages, and for references, boxes and `Arc`s of an implementation. Implement it for a
+/// message type of your own to use that with `#[kafka_consumer]`.
+pub trait ConsumedMessage {
+    /// Where the headers are read.
+    type Headers: HeaderView + ?Sized;
+
+    /// The headers.
+    fn header_view(&self) -> &Self::Headers;
+    /// The topic.
+    fn topic(&self) -> &str;
+    /// The partition.
+    fn partition(&self) -> i32;
+    /// The offset.
+    fn offset(&self) -> i64;
+    /// The key, `None` if it is null.
+    fn key(&self) -> Option<&[u8]>;
+    /// Length of the value in bytes, `None` if it is null.
+    fn value_bytes(&self) -> Option<usize>;
+    /// Milliseconds since the epoch, by the record's timestamp; `None` if there is none.
+    fn timestamp_ms(&self) -> Option<i64>;
+}
+
+macro_rules! consumed_message {
+    ($message:ty) => {
+        impl ConsumedMessage for $message {
+            type Headers = Self;
+
+            fn header_view(&self) -> &Self {
+                self
+            }
+            fn topic(&self) -> &str {
+                Message::topic(self)
+            }
+            fn partition(&self) -> i32 {
+                Message::partition(self)
+            }
+            fn offset(&self) -> i64 {
+                Message::offset(self)
+            }
+            fn key(&self) -> Option<&[u8]> {
+                Message::key(self)
+            }
+            fn value_bytes(&self) -> Option<usize> {
+                Message::payload(self).map(<[u8]>::len)
+            }
+            fn timestamp_ms(&self) -> Option<i64> {
+                match Message::timestamp(self) {
+                    Timestamp::NotAvailable => None,
+                    Timestamp::CreateTime(ms) | Timestamp::LogAppendTime(ms) => Some(ms),
+                }
+            }
+        }
+    };
+}
+
+consumed_message!(BorrowedMessage<'_>);
+consumed_message!(OwnedMessage);
+
+macro_rules! consumed_by_reference {
+    ($($reference:ty),+) => {$(
+        impl<M: ConsumedMessage + ?Sized> ConsumedMessage for $reference {
+            type Headers = M::Headers;
+
+            fn header_view(&self) -> &M::Headers {
+                (**self).header_view()
+            }
+            fn topic(&self) -> &str {
+                (**self).topic()
+            }
+            fn partition(&self) -> i32 {
+                (**self).partition()
+            }
+            fn offset(&self) -> i64 {
+                (**self).offset()
+            }
+            fn key(&self) -> Option<&[u8]> {
+                (**self).key()
+            }
+            fn value_bytes(&self) -> Option<usize> {
+                (**self).value_bytes()
+            }
+            fn timestamp_ms(&self) -> Option<i64> {
+                (**self).timestamp_ms()
+            }
+        }
+    )+};
+}
+
+consumed_by_reference!(&M, &mut M, Box<M>, Arc<M>);
+
+/// Begins the process span of a synchronous handler. True if it records.
+pub fn enter<M, O>(span: &mut Span, message: &M, options: O) -> bool
+where
+    M: ConsumedMessage + ?Sized,
+    O: FnOnce() -> ProcessOptions,
+{
+    if !span::on() {
+        return false;
+    }
+    let options = options();
+    let details = Details::of(message, &options);
+    let recording = span::enter_with(span, single(message, options));
+    if recording {
+        span::current::set_attributes(details.into_attributes());
+    }
+    recording
+}
+
+/// Begins the process span of an asynchronous handler; attaches nothing. True if it records.
+pub fn open<M, O>(span: &mut OwnedSpan, message: &M, options: O) -> bool
+where
+    M: ConsumedMessage + ?Sized,
+    O: FnOnce() -> ProcessOptions,
+{
+    if !span::on() {
+        return false;
+    }
+    let options = options();
+    let details = Details::of(message, &options);
+    let recording = span::open_with(span, single(message, options));
+    if recording {
+        span.set_attributes(details.into_attributes());
+    }
+    recording
+}
+
+/// Begins the process span of a synchronous handler of a batch. True if it records.
+pub fn enter_batch<B, M, O>(span: &mut Span, messages: &B, options: O) -> bool
+where
+    B: AsRef<[M]> + ?Sized,
+    M: ConsumedMessage,
+    O: FnOnce() -> ProcessOptions,
+{
+    span::on() && span::enter_with(span, batch(messages.as_ref(), options()))
+}
+
+/// Begins the process span of an asynchronous handler of a batch; attaches nothing. True if it records.
+pub fn open_batch<B, M, O>(span: &mut OwnedSpan, messages: &B, options: O) -> bool
+where
+    B: AsRef<[M]> + ?Sized,
+    M: ConsumedMessage,
+    O: FnOnce() -> ProcessOptions,
+{
+    span::on() && span::open_with(span, batch(messages.as_ref(), options()))
+}
+
+/// What is recorded beyond what samplers see; read before the options are consumed, built only if the span records.
+struct Details<'m, M: ConsumedMessage + ?Sized> {
+    message: &'m M,
+    key: super::KeyText,
+    captured: &'static [super::CapturedHeader],
+    message_id: Option<&'static str>,
+    conversation_id: Option<&'static str>,
+    queue_time: bool,
+    sizes: bool,
+}
+
+impl<'m, M: ConsumedMessage + ?Sized> Details<'m, M> {
+    fn of(message: &'m M, options: &ProcessOptions) -> Self {
+        Details {
+            message,
+            key: options.key,
+            captured: options.headers,
+            message_id: options.message_id,
+            conversation_id: options.conversation_id,
+            queue_time: options.queue_time,
+            sizes: options.sizes,
+        }
+    }
+
+    /// kafka.md A-7, A-9, A-10, A-13, A-15, section 3.5.
+    fn into_attributes(self) -> Vec<KeyValue> {
+        let mut all = Vec::with_capacity(4);
+        all.extend(attributes::offset(self.message.offset()));
+        all.extend(attributes::key(self.message.key(), self.key));
+        match self.message.value_bytes() {
+            None => all.push(KeyValue::new(attributes::TOMBSTONE, true)),
+            Some(bytes) if self.sizes => {
+                all.push(KeyValue::new(attributes::BODY_SIZE, i64::try_from(bytes).unwrap_or(i64::MAX)));
+            }
+            Some(_) => {}
+        }
+        if self.queue_time {
+            all.extend(queue_time(self.message.timestamp_ms()));
+        }
+        let named =
+            [(self.message_id, attributes::MESSAGE_ID), (self.conversation_id, attributes::CONVERSATION_ID)];
+        let named = named.into_iter().filter_map(|(header, attribute)| Some((header?, attribute)));
+        let captured = self.captured.iter().map(|captured| (captured.header, captured.attribute));
+        for (header, attribute) in named.chain(captured) {
+            let value = headers::last(self.message.header_view(), header);
+            let text = value
+                .filter(|value| value.len() <= MAX_CAPTURED_BYTES)
+                .and_then(|value| str::from_utf8(value).ok());
+            all.extend(text.map(|text| KeyValue::new(attribute, text.to_owned())));
+        }
+        all
+    }
+}
+
+/// Time from the record's timestamp to now in milliseconds; absent for a timestamp that says nothing, zero for one in
+/// the future.
+fn queue_time(timestamp_ms: Option<i64>) -> Option<KeyValue> {
+    let waited = now_ms().saturating_sub(timestamp_ms.filter(|ms| *ms > 0)?);
+    Some(KeyValue::new(attributes::QUEUE_TIME, waited.max(0)))
+}
+
+fn now_ms() -> i64 {
+    let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX)
+}
+
+fn single<M: ConsumedMessage + ?Sized>(message: &M, mut options: ProcessOptions) -> Options {
+    let remote = propagation::extract_trace_context(message.header_view());
+    let creation = remote.span().span_context().clone();
+    let topic = options.topic.take().unwrap_or_else(|| Cow::Owned(message.topic().to_owned()));
+    let mut links = std::mem::take(&mut options.links);
+    let structure = Structure::of(&options, &creation, message.timestamp_ms());
+    if creation.is_valid() {
+        links.insert(0, Link::with_context(creation));
+    }
+    if let Some(ambient) = structure.link {
+        links.push(Link::with_context(ambient));
+    }
+    let mut given = common(&mut options, Some(&topic));
+    given.extend(attributes::partition(message.partition()));
+    let parent = structure.parent.context(&remote, options.baggage);
+    begin(options, Some(topic), parent, given, links)
+}
+
+fn batch<M: ConsumedMessage>(messages: &[M], mut options: ProcessOptions) -> Options {
+    let first = messages.first();
+    let same_topic = first.filter(|first| messages.iter().all(|message| message.topic() == first.topic()));
+    let topic =
+        options.topic.take().or_else(|| same_topic.map(|message| Cow::Owned(message.topic().to_owned())));
+    let same_partition =
+        same_topic.filter(|first| messages.iter().all(|message| message.partition() == first.partition()));
+    let mut links = batch_links(messages, &options, same_topic.is_none(), same_partition.is_none());
+    links.append(&mut options.links);
+    let ambient = span::current::span_context();
+    let parent = match options.context {
+        ContextMode::NewRoot => {
+            if ambient.is_valid() {
+                links.push(Link::with_context(ambient));
+            }
+            Parent::Root
+        }
+        // A batch has no one creation context to be a child of (kafka.md C-4).
+        _ if ambient.is_valid() => Parent::Ambient,
+        _ => Parent::Root,
+    };
+    let mut given = common(&mut options, topic.as_deref());
+    given.extend(same_partition.and_then(|message| attributes::partition(message.partition())));
+    given.push(KeyValue::new(attributes::BATCH_COUNT, i64::try_from(messages.len()).unwrap_or(i64::MAX)));
+    // Baggage of different senders cannot be current at once.
+    begin(options, topic, parent.context(&Context::new(), false), given, links)
+}
+
+/// Links to the creation contexts of a batch (kafka.md A-17, C-1, C-4): those that fit the limit come first, so that
+/// the others are what the span counts as dropped.
+fn batch_links<M: ConsumedMessage>(
+    messages: &[M],
+    options: &ProcessOptions,
+    topics: bool,
+    partitions: bool,
+) -> Vec<Link> {
+    let limit = usize::try_from(span::limits::current().links).unwrap_or(usize::MAX);
+    let mut created: Vec<(&M, SpanContext)> = messages
+        .iter()
+        .map(|message| {
+            (message, propagation::extract_trace_context(message.header_view()).span().span_context().clone())
+        })
+        .filter(|(_, creation)| creation.is_valid())
+        .collect();
+    if created.len() > limit {
+        let mut seen = std::collections::HashSet::new();
+        created.retain(|(_, creation)| seen.insert((creation.trace_id(), creation.span_id())));
+    }
+    let count = created.len();
+    let kept = |index: usize| match limit {
+        _ if count <= limit => true,
+        0 => false,
+        1 => index == 0,
+        // The evenly spaced picks n * (count - 1) / (limit - 1), rounded down, first and last among them.
+        _ => {
+            let pick = (index * (limit - 1)).div_ceil(count - 1);
+            pick * (count - 1) / (limit - 1) == index
+        }
+    };
+    let (mut chosen, mut dropped) = (Vec::with_capacity(count.min(limit)), Vec::new());
+    for (index, (message, creation)) in created.into_iter().enumerate() {
+        if !kept(index) {
+            dropped.push(Link::with_context(creation));
+            continue;
+        }
+        let mut all = Vec::with_capacity(5);
+        all.extend(attributes::offset(message.offset()));
+        all.extend(attributes::key(message.key(), options.key));
+        if partitions {
+            all.extend(attributes::partition(message.partition()));
+        }
+        if topics {
+            all.push(KeyValue::new(attributes::DESTINATION, message.topic().to_owned()));
+        }
+        if message.value_bytes().is_none() {
+            all.push(KeyValue::new(attributes::TOMBSTONE, true));
+        }
+        if options.queue_time {
+            all.extend(queue_time(message.timestamp_ms()));
+        }
+        chosen.push(Link::new(creation, all, 0));
+    }
+    chosen.append(&mut dropped);
+    chosen
+}
+
+/// kafka.md A-16: what samplers see.
+fn common(options: &mut ProcessOptions, topic: Option<&str>) -> Vec<KeyValue> {
+    let mut given = Vec::with_capacity(10);
+    given.extend(attributes::operation(options.operation.clone(), "process"));
+    given.extend(topic.map(|topic| KeyValue::new(attributes::DESTINATION, topic.to_owned())));
+    given.extend(options.template.clone().map(|template| KeyValue::new(attributes::TEMPLATE, template)));
+    given.extend(options.group.take().map(|group| KeyValue::new(attributes::GROUP, group)));
+    given.extend(options.client_id.take().map(|id| KeyValue::new(attributes::CLIENT_ID, id)));
+    if let Some((address, port)) = options.server.take() {
+        given.push(KeyValue::new(attributes::SERVER_ADDRESS, address));
+        given.push(KeyValue::new(attributes::SERVER_PORT, i64::from(port)));
+    }
+    given
+}
+
+fn begin(
+    options: ProcessOptions,
+    topic: Option<Cow<'static, str>>,
+    parent: Context,
+    given: Vec<KeyValue>,
+    links: Vec<Link>,
+) -> Options {
+    // kafka.md S-1.
+    let name = options.name.unwrap_or_else(|| match options.template.or(topic) {
+        Some(destination) => Cow::Owned(format!("{} {destination}", options.operation)),
+        None => options.operation,
+    });
+    let begun = Options::new().name(name).parent(parent).attributes(given).links(links);
+    match options.scope {
+        Some(scope) => begun.scope(scope),
+        None => begun,
+    }
+}
+
+/// Where a process span hangs.
+enum Parent {
+    Creation,
+    Ambient,
+    Root,
+}
+
+impl Parent {
+    /// The context that the span begins under: everything that is current here, with the chosen parent.
+    fn context(self, remote: &Context, baggage: bool) -> Context {
+        let current = span::current::context();
+        let cx = match self {
+            Parent::Creation => propagation::with_span_of(&current, remote),
+            Parent::Ambient => current,
+            Parent::Root => current.with_remote_span_context(SpanContext::NONE),
+        };
+        if baggage { propagation::with_baggage_of(cx, remote) } else { cx }
+    }
+}
+
+struct Structure {
+    parent: Parent,
+    /// The ambient span, where it is not the parent.
+    link: Option<SpanContext>,
+}
+
+impl Structure {
+    /// kafka.md C-1, C-2 and the table of section 3.1.
+    fn of(options: &ProcessOptions, creation: &SpanContext, timestamp_ms: Option<i64>) -> Self {
+        let ambient = span::current::span_context();
+        let under = ambient.is_valid();
+        let continues = creation.is_valid() && !is_too_old(options, timestamp_ms);
+        let parent = match options.context {
+            ContextMode::NewRoot => Parent::Root,
+            ContextMode::Parent if continues => Parent::Creation,
+            _ if under => Parent::Ambient,
+            ContextMode::ParentOrLink if continues => Parent::Creation,
+            _ => Parent::Root,
+        };
+        let link = (under && !matches!(parent, Parent::Ambient)).then_some(ambient);
+        Structure { parent, link }
+    }
+}
+
+fn is_too_old(options: &ProcessOptions, timestamp_ms: Option<i64>) -> bool {
+    let (Some(limit), Some(sent)) = (options.parent_max_age, timestamp_ms.filter(|ms| *ms > 0)) else {
+        return false;
+    };
+    let age = now_ms().saturating_sub(sent);
+    let too_old = u128::try_from(age).is_ok_and(|age| age > limit.as_millis());
+    if too_old && !OLD_RECORD_SEEN.swap(true, Ordering::Relaxed) {
+        diagnostics::info(format_args!(
+            "a record is {age} ms old, more than parent_max_age ({limit:?}): its span is linked to the sender's, not \
+             its child; this is said once"
+        ));
+    }
+    too_old
+}

@@ -2,7 +2,21 @@
 //!
 //! Needs the feature `kafka`. The conventions are OpenTelemetry's for messaging and Kafka, 1.44.
 
+mod attributes;
 mod consumer;
+mod delivery;
+mod error;
+mod headers;
+mod native;
 mod options;
+mod process;
+mod producer;
 
+pub use consumer::ConsumedMessage;
+#[doc(hidden)]
+pub use consumer::{enter, enter_batch, open, open_batch};
+
+pub use delivery::{DeliveryFuture, InFlight, TracedContext};
 pub use options::{CapturedHeader, ContextMode, KeyText, ProcessOptions};
+pub use process::{process, process_batch, process_sync};
+pub use producer::TracedProducer;

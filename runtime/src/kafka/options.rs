@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use opentelemetry::trace::Link;
 
+use crate::span::{IntoLink, IntoScope};
+
 /// How the span of a handler relates to the creation context of its message and to the span that is active where the
 /// handler is called.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -219,14 +221,14 @@ impl ProcessOptions {
     }
 
     /// Links beside those of the convention; default none.
-    pub fn links(mut self, links: impl IntoIterator<Item = Link>) -> Self {
-        self.links.extend(links);
+    pub fn links<L: IntoLink>(mut self, links: impl IntoIterator<Item = L>) -> Self {
+        self.links.extend(links.into_iter().map(IntoLink::into_link));
         self
     }
 
     /// Instrumentation scope; default: the scope of the call site.
-    pub fn scope(mut self, scope: impl Into<opentelemetry::InstrumentationScope>) -> Self {
-        self.scope = Some(scope.into());
+    pub fn scope(mut self, scope: impl IntoScope) -> Self {
+        self.scope = Some(scope.into_scope());
         self
     }
 }

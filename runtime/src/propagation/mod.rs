@@ -26,6 +26,8 @@ mod tracestate;
 mod w3c;
 
 use opentelemetry::propagation::TextMapPropagator;
+#[cfg(feature = "kafka")]
+use opentelemetry::trace::TraceContextExt as _;
 use opentelemetry::{Context, global};
 
 #[cfg(feature = "kafka")]
@@ -50,7 +52,7 @@ pub use w3c::{Duplicates, set_duplicates};
 /// written nor removed, so that a service which does not trace passes them on. However often a message is forwarded, it
 /// carries one `traceparent`.
 pub fn inject_trace_context<H: HeaderEdit + ?Sized>(headers: &mut H) {
-    Context::map_current(|cx| inject_context(cx, headers));
+    inject_context(&crate::span::current::context(), headers);
 }
 
 /// Writes the span and baggage of `cx` into `headers`; otherwise like [`inject_trace_context`].
@@ -99,6 +101,29 @@ fn w3c_parts(propagator: &dyn TextMapPropagator) -> Option<w3c::Parts> {
         }
     }
     (parts.trace && state).then_some(parts)
+}
+
+/// `base` with the span that was extracted into `remote`, and the tracestate that travels beside it.
+#[cfg(feature = "kafka")]
+pub(crate) fn with_span_of(base: &Context, remote: &Context) -> Context {
+    let cx = base.with_remote_span_context(remote.span().span_context().clone());
+    match remote.get::<tracestate::RawTraceState>() {
+        Some(raw) => cx.with_value(raw.clone()),
+        None => cx,
+    }
+}
+
+/// `base` with the baggage that was extracted into `remote`; where both have a key, the sender's value counts.
+#[cfg(feature = "kafka")]
+pub(crate) fn with_baggage_of(base: Context, remote: &Context) -> Context {
+    use opentelemetry::baggage::{Baggage, BaggageExt as _};
+
+    if remote.baggage().is_empty() {
+        return base;
+    }
+    let entries = base.baggage().iter().chain(remote.baggage().iter());
+    let merged: Baggage = entries.map(|(key, value)| (key.clone(), value.clone())).collect();
+    base.with_baggage(merged)
 }
 
 /// Whether the global propagator writes anything at all; if not, a message carries no context of ours.

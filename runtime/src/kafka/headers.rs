@@ -1,0 +1,112 @@
+//! `rdkafka`'s headers, records and messages as carriers.
+
+use std::ops::ControlFlow;
+
+use rdkafka::Message;
+use rdkafka::message::{BorrowedHeaders, BorrowedMessage, OwnedHeaders, OwnedMessage, ToBytes};
+use rdkafka::producer::{BaseRecord, FutureRecord};
+use rdkafka::util::IntoOpaque;
+
+use super::native;
+use crate::propagation::{HeaderEdit, HeaderView};
+
+impl HeaderView for BorrowedHeaders {
+    fn walk_back<'a>(&'a self, visit: &mut dyn FnMut(&'a [u8], Option<&'a [u8]>) -> ControlFlow<()>) {
+        native::walk_back(self, visit);
+    }
+}
+
+impl HeaderView for OwnedHeaders {
+    fn walk_back<'a>(&'a self, visit: &mut dyn FnMut(&'a [u8], Option<&'a [u8]>) -> ControlFlow<()>) {
+        native::walk_back(self.as_borrowed(), visit);
+    }
+}
+
+impl HeaderEdit for OwnedHeaders {
+    fn remove(&mut self, names: &[&str]) {
+        native::remove(self, names);
+    }
+
+    fn append(&mut self, name: &str, value: &str) {
+        native::append(self, name, value.as_bytes());
+    }
+}
+
+impl HeaderView for Option<OwnedHeaders> {
+    fn walk_back<'a>(&'a self, visit: &mut dyn FnMut(&'a [u8], Option<&'a [u8]>) -> ControlFlow<()>) {
+        if let Some(headers) = self {
+            headers.walk_back(visit);
+        }
+    }
+}
+
+impl HeaderEdit for Option<OwnedHeaders> {
+    fn remove(&mut self, names: &[&str]) {
+        if let Some(headers) = self {
+            headers.remove(names);
+        }
+    }
+
+    fn append(&mut self, name: &str, value: &str) {
+        self.get_or_insert_default().append(name, value);
+    }
+}
+
+impl HeaderView for BorrowedMessage<'_> {
+    fn walk_back<'a>(&'a self, visit: &mut dyn FnMut(&'a [u8], Option<&'a [u8]>) -> ControlFlow<()>) {
+        native::walk_message_back(self, visit);
+    }
+}
+
+impl HeaderView for OwnedMessage {
+    fn walk_back<'a>(&'a self, visit: &mut dyn FnMut(&'a [u8], Option<&'a [u8]>) -> ControlFlow<()>) {
+        if let Some(headers) = self.headers() {
+            headers.walk_back(visit);
+        }
+    }
+}
+
+impl<K: ToBytes + ?Sized, P: ToBytes + ?Sized> HeaderView for FutureRecord<'_, K, P> {
+    fn walk_back<'a>(&'a self, visit: &mut dyn FnMut(&'a [u8], Option<&'a [u8]>) -> ControlFlow<()>) {
+        self.headers.walk_back(visit);
+    }
+}
+
+impl<K: ToBytes + ?Sized, P: ToBytes + ?Sized> HeaderEdit for FutureRecord<'_, K, P> {
+    fn remove(&mut self, names: &[&str]) {
+        self.headers.remove(names);
+    }
+
+    fn append(&mut self, name: &str, value: &str) {
+        self.headers.append(name, value);
+    }
+}
+
+impl<K: ToBytes + ?Sized, P: ToBytes + ?Sized, D: IntoOpaque> HeaderView for BaseRecord<'_, K, P, D> {
+    fn walk_back<'a>(&'a self, visit: &mut dyn FnMut(&'a [u8], Option<&'a [u8]>) -> ControlFlow<()>) {
+        self.headers.walk_back(visit);
+    }
+}
+
+impl<K: ToBytes + ?Sized, P: ToBytes + ?Sized, D: IntoOpaque> HeaderEdit for BaseRecord<'_, K, P, D> {
+    fn remove(&mut self, names: &[&str]) {
+        self.headers.remove(names);
+    }
+
+    fn append(&mut self, name: &str, value: &str) {
+        self.headers.append(name, value);
+    }
+}
+
+/// The value of the last header called `name`, ignoring ASCII case.
+pub(super) fn last<'a, H: HeaderView + ?Sized>(headers: &'a H, name: &str) -> Option<&'a [u8]> {
+    let mut found = None;
+    headers.walk_back(&mut |header, value| {
+        if header.eq_ignore_ascii_case(name.as_bytes()) {
+            found = value;
+            return ControlFlow::Break(());
+        }
+        ControlFlow::Continue(())
+    });
+    found
+}

@@ -1,0 +1,74 @@
+//! The process span without a macro.
+
+use std::future::Future;
+
+use super::consumer::{ConsumedMessage, enter, open, open_batch};
+use super::options::ProcessOptions;
+use crate::span::{Kind, Outcome, OwnedSpan, Scope, Site, Span, in_span, path_of, traced};
+
+const SCOPE: Scope = Scope::new(option_env!("CARGO_PKG_NAME"), option_env!("CARGO_PKG_VERSION"));
+
+static PROCESS: Site =
+    Site::new("process", Kind::Consumer, &[], SCOPE, file!(), line!(), || path_of(outcome::<(), String>));
+
+/// Runs `handler` in the process span of `message`, as `#[kafka_consumer]` does with a function.
+///
+/// The span begins with the first poll and ends with the future. An `Err` makes it fail: its type is `error.type`, its
+/// text the description.
+///
+/// ```
+/// use rdkafka::message::BorrowedMessage;
+/// use throughline::kafka::{ProcessOptions, process};
+///
+/// async fn consume(message: BorrowedMessage<'_>) -> Result<(), std::io::Error> {
+///     process(&message, ProcessOptions::new().group("billing"), async { Ok(()) }).await
+/// }
+/// ```
+pub async fn process<M, F, T, E>(message: &M, options: ProcessOptions, handler: F) -> Result<T, E>
+where
+    M: ConsumedMessage + ?Sized,
+    F: Future<Output = Result<T, E>>,
+    E: std::fmt::Display,
+{
+    let mut span = OwnedSpan::idle(&PROCESS);
+    open(&mut span, message, || options);
+    traced(span, handler, outcome).await
+}
+
+/// Runs `handler` in the process span of a batch: one span with a link to the creation context of each message.
+pub async fn process_batch<B, M, F, T, E>(messages: &B, options: ProcessOptions, handler: F) -> Result<T, E>
+where
+    B: AsRef<[M]> + ?Sized,
+    M: ConsumedMessage,
+    F: Future<Output = Result<T, E>>,
+    E: std::fmt::Display,
+{
+    let mut span = OwnedSpan::idle(&PROCESS);
+    open_batch(&mut span, messages, || options);
+    traced(span, handler, outcome).await
+}
+
+/// Calls `handler` in the process span of `message`.
+pub fn process_sync<M, T, E>(
+    message: &M,
+    options: ProcessOptions,
+    handler: impl FnOnce() -> Result<T, E>,
+) -> Result<T, E>
+where
+    M: ConsumedMessage + ?Sized,
+    E: std::fmt::Display,
+{
+    let mut span = Span::idle(&PROCESS);
+    enter(&mut span, message, || options);
+    in_span(&mut span, handler, outcome)
+}
+
+fn outcome<T, E: std::fmt::Display>(result: &Result<T, E>) -> Outcome {
+    match result {
+        Ok(_) => Outcome::None,
+        Err(error) => Outcome::Failed {
+            error_type: std::any::type_name::<E>().into(),
+            description: Some(error.to_string().into()),
+        },
+    }
+}
