@@ -8,6 +8,9 @@ mod json;
 pub mod memory;
 #[allow(dead_code)]
 mod object;
+#[cfg(feature = "otlp")]
+#[allow(dead_code)]
+pub(crate) mod otlp;
 
 // Set-up chooses among them.
 #[allow(unused_imports)]

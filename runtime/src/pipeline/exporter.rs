@@ -61,10 +61,20 @@ pub(crate) trait BatchExporter: Send + 'static {
 }
 
 /// A batch that arrived.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Exported {
     /// Spans of the batch that the receiver refused while it took the others (partial success of OTLP).
     pub(crate) rejected: usize,
+    /// Why it refused them.
+    pub(crate) reason: String,
+}
+
+impl Exported {
+    /// A partial success in the words of OTLP, whose count is not to be trusted.
+    #[cfg(feature = "otlp")]
+    pub(crate) fn partial(rejected: i64, reason: String, of: usize) -> Self {
+        Self { rejected: usize::try_from(rejected).unwrap_or(0).min(of), reason }
+    }
 }
 
 /// Why one attempt failed, in the classes that decide what happens next.

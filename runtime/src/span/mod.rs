@@ -47,9 +47,7 @@ pub use outcome::{
     DebugProbe, ErrorInfo, ErrorType, Fallible, Outcome, Probe, outcome_by, outcome_with, probe, probe_debug,
 };
 pub use owned::{Entered, OwnedSpan, in_cx, open, open_leaf, open_with};
-pub use returned::{
-    NoSpan, SpanFuture, boxed, call, edge, future_in, into_future, stream_in, to_value,
-};
+pub use returned::{NoSpan, SpanFuture, boxed, call, edge, future_in, into_future, stream_in, to_value};
 pub use site::{Kind, Scope, Site, path_of};
 pub use stream::{TracedStream, traced_stream};
 pub use sync::{Span, enter, enter_leaf, enter_with, in_span, on};

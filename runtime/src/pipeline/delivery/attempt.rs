@@ -46,7 +46,7 @@ pub(super) async fn deliver(
                 lane.settle(part.len() - refused, Fate::Exported);
                 lane.settle(refused, Fate::Rejected);
                 tally.arrived |= refused < part.len() || part.is_empty();
-                tally.refuse(refused, "partial success");
+                tally.refuse(refused, &exported.reason);
                 continue;
             }
             Ok(Err(error)) => error,

@@ -120,7 +120,7 @@ impl BatchExporter for Scripted {
                 Reply::TakesAfter(pause) => sleep(pause).await,
             }
             self.seen.taken.fetch_add(spans.len() - rejected, Ordering::SeqCst);
-            Ok(Exported { rejected })
+            Ok(Exported { rejected, reason: "no such tenant".into() })
         })
     }
 
