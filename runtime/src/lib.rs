@@ -24,6 +24,22 @@ pub use pipeline::report::{
     Dropped, ExporterDropped, ExporterHealth, ExporterReport, Health, HealthState, QueueHealth, Report,
 };
 
+mod instrument;
+#[cfg(feature = "server")]
+#[cfg_attr(docsrs, doc(cfg(feature = "server")))]
+#[doc(inline)]
+pub use instrument::server;
+
+#[cfg(feature = "log")]
+#[cfg_attr(docsrs, doc(cfg(feature = "log")))]
+pub mod log;
+
+mod setup;
+pub use setup::{
+    ConsoleFormat, EffectiveConfig, Exporter, LogFormat, OtlpProtocol, Setting, Setup, SetupError, Source,
+    Telemetry, Warning, setup_tracing, shutdown_signal,
+};
+
 pub mod span;
 pub use span::SpanLimits;
 pub use span::current::{
@@ -43,5 +59,3 @@ pub mod __private {
     pub use opentelemetry;
     pub use std::time::Duration;
 }
-#[allow(dead_code, unreachable_pub, unused_imports)] // installation lands next
-mod setup;

@@ -1,6 +1,7 @@
 //! The words of the settings: which exporters, propagators, protocols and formats there are.
 
 use super::parse;
+use crate::propagation::Format;
 
 /// Where finished spans go; `OTEL_TRACES_EXPORTER` or `TRACING_EXPORTER` name them, several with commas between.
 ///
@@ -46,48 +47,15 @@ pub(crate) const EXPORTERS: &[(&str, (Exporter, Dialect))] = &[
     ("none", (Exporter::None, Dialect::Plain)),
 ];
 
-/// How trace context travels in headers; `OTEL_PROPAGATORS` names them, several with commas between.
-///
-/// All are injected; on the way in, the last one that finds something wins, as the specification says. The default is
-/// `tracecontext,baggage`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Propagator {
-    /// `tracecontext`: `traceparent` and `tracestate` of W3C Trace Context.
-    TraceContext,
-    /// `baggage`: W3C Baggage.
-    Baggage,
-    /// `b3`: the single header of Zipkin.
-    B3,
-    /// `b3multi`: the `x-b3-*` headers of Zipkin.
-    B3Multi,
-    /// `jaeger`: `uber-trace-id`.
-    Jaeger,
-    /// `none`: nothing is read and nothing is written.
-    None,
+/// The words of `OTEL_PROPAGATORS`; `None` is `none`.
+pub(crate) fn propagators() -> Vec<(&'static str, Option<Format>)> {
+    let formats = Format::ALL.iter().map(|(word, format)| (*word, Some(*format)));
+    formats.chain([("none", None)]).collect()
 }
 
-impl Propagator {
-    pub(crate) fn as_str(self) -> &'static str {
-        match self {
-            Self::TraceContext => "tracecontext",
-            Self::Baggage => "baggage",
-            Self::B3 => "b3",
-            Self::B3Multi => "b3multi",
-            Self::Jaeger => "jaeger",
-            Self::None => "none",
-        }
-    }
+pub(crate) fn name_of(format: Format) -> &'static str {
+    Format::ALL.iter().find(|(_, known)| *known == format).map_or("", |(word, _)| word)
 }
-
-pub(crate) const PROPAGATORS: &[(&str, Propagator)] = &[
-    ("tracecontext", Propagator::TraceContext),
-    ("baggage", Propagator::Baggage),
-    ("b3", Propagator::B3),
-    ("b3multi", Propagator::B3Multi),
-    ("jaeger", Propagator::Jaeger),
-    ("none", Propagator::None),
-];
 
 /// How OTLP is sent; `OTEL_EXPORTER_OTLP_PROTOCOL` names it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]

@@ -52,6 +52,14 @@ pub enum SetupError {
         source: io::Error,
     },
 
+    /// The operating system gives us no thread.
+    #[error("a thread of the tracing pipeline cannot be started")]
+    Thread {
+        /// What the operating system says.
+        #[source]
+        source: io::Error,
+    },
+
     /// `Setup::strict(true)` was asked for, and there are warnings.
     #[error("{}", strict(.warnings))]
     Strict {

@@ -5,14 +5,15 @@ use std::time::Duration;
 use opentelemetry::KeyValue;
 use opentelemetry_sdk::Resource;
 
-use super::choice::{self, ConsoleFormat, Dialect, EXPORTERS, Exporter, LogFormat, PROPAGATORS, Propagator};
+use super::choice::{self, ConsoleFormat, Dialect, EXPORTERS, Exporter, LogFormat};
 use super::effective::{EffectiveConfig, Resolver, Source};
 use super::environment::Environment;
 use super::error::SetupError;
 use super::otlp::{self, OtlpGiven, OtlpSettings};
 use super::{parse, resource, sampling};
 use crate::diagnostics::Verbosity;
-use crate::span::limits::SpanLimits;
+use crate::propagation::Format;
+use crate::span::SpanLimits;
 
 /// What `Setup` was told in code. Objects (exporters, processors, a sampler) are not here: they have no text.
 #[derive(Clone, Default)]
@@ -23,7 +24,7 @@ pub(crate) struct Given {
     /// How many exporters were given as objects.
     pub(crate) exporter_objects: usize,
     pub(crate) sampler: Option<sampling::Sampler>,
-    pub(crate) propagators: Option<Vec<Propagator>>,
+    pub(crate) propagators: Option<Vec<Format>>,
     pub(crate) resource: Vec<KeyValue>,
     pub(crate) limits: Option<SpanLimits>,
     pub(crate) queue_bytes: Option<usize>,
@@ -45,7 +46,7 @@ pub(crate) struct Settings {
     /// `Some` exactly when `exporters` has `Otlp`.
     pub(crate) otlp: Option<OtlpSettings>,
     pub(crate) sampler: sampling::Sampler,
-    pub(crate) propagators: Vec<Propagator>,
+    pub(crate) propagators: Vec<Format>,
     pub(crate) limits: SpanLimits,
     pub(crate) queue_bytes: usize,
     pub(crate) queue_spans: Option<usize>,
@@ -244,34 +245,32 @@ fn dedup<T: PartialEq>(list: &mut Vec<T>) {
 }
 
 /// An unknown propagator is left out with a warning: the others still connect the traces.
-fn propagators(r: &mut Resolver<'_>, code: Option<Vec<Propagator>>) -> Vec<Propagator> {
-    let default = vec![Propagator::TraceContext, Propagator::Baggage];
+fn propagators(r: &mut Resolver<'_>, code: Option<Vec<Format>>) -> Vec<Format> {
     let variable = "OTEL_PROPAGATORS";
-    let mut list = Vec::new();
+    let words = choice::propagators();
+    let mut named = Vec::new();
     if let Some(text) = r.text(variable) {
         for name in text.split(',').map(str::trim).filter(|name| !name.is_empty()) {
-            match parse::word(name, PROPAGATORS) {
-                Ok(propagator) => list.push(propagator),
+            match parse::word(name, &words) {
+                Ok(format) => named.push(format),
                 Err(expected) => {
                     r.warn(variable, format!("names `{name}`, which is left out; expected {expected}"))
                 }
             }
         }
     }
-    let (mut list, source) = match (list.is_empty(), code) {
-        (false, _) => (list, Source::Variable(variable)),
-        (true, Some(list)) => (list, Source::Code),
-        (true, None) => (default, Source::Default),
-    };
-    dedup(&mut list);
-    if list.len() > 1 && list.contains(&Propagator::None) {
-        r.warn(source_name(source, "propagators"), "names `none` beside others; `none` is ignored");
-        list.retain(|propagator| *propagator != Propagator::None);
+    if named.len() > 1 && named.contains(&None) {
+        r.warn(variable, "names `none` beside others; `none` is ignored");
     }
-    let shown: Vec<&str> = list.iter().map(|propagator| propagator.as_str()).collect();
-    r.push("propagators", shown.join(","), source);
-    list.retain(|propagator| *propagator != Propagator::None);
-    list
+    let (mut formats, source): (Vec<Format>, _) = match (named.is_empty(), code) {
+        (false, _) => (named.into_iter().flatten().collect(), Source::Variable(variable)),
+        (true, Some(formats)) => (formats, Source::Code),
+        (true, None) => (vec![Format::TraceContext, Format::Baggage], Source::Default),
+    };
+    dedup(&mut formats);
+    let shown: Vec<&str> = formats.iter().map(|format| choice::name_of(*format)).collect();
+    r.push("propagators", if shown.is_empty() { "none".to_owned() } else { shown.join(",") }, source);
+    formats
 }
 
 fn limits(r: &mut Resolver<'_>, code: SpanLimits) -> SpanLimits {

@@ -24,7 +24,7 @@ fn nothing_set_means_the_documented_defaults() {
     assert!(settings.enabled);
     assert_eq!(settings.exporters, [Exporter::Console]);
     assert_eq!(settings.sampler, Sampler::ParentBasedAlwaysOn);
-    assert_eq!(settings.propagators, [Propagator::TraceContext, Propagator::Baggage]);
+    assert_eq!(settings.propagators, [Format::TraceContext, Format::Baggage]);
     assert_eq!(settings.limits, SpanLimits::default());
     assert_eq!((settings.queue_bytes, settings.queue_spans, settings.batch_size), (16 << 20, None, 512));
     assert_eq!(settings.export_timeout, Duration::from_secs(60));
@@ -109,7 +109,7 @@ fn unknown_sampler_and_a_lonely_argument_are_warnings() {
 #[test]
 fn unknown_propagator_is_left_out() {
     let settings = read(&[("OTEL_PROPAGATORS", "b3,xray,tracecontext,b3")]);
-    assert_eq!(settings.propagators, [Propagator::B3, Propagator::TraceContext]);
+    assert_eq!(settings.propagators, [Format::B3, Format::TraceContext]);
     assert_eq!(
         warnings(&settings),
         ["OTEL_PROPAGATORS names `xray`, which is left out; \
