@@ -1,5 +1,6 @@
 //! OTLP over HTTP with protobuf bodies.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, SystemTime};
 
 use bytes::{Bytes, BytesMut};
@@ -50,14 +51,19 @@ fn client(config: &OtlpConfig, url: &Url) -> Result<Client, OtlpError> {
         // Both would repeat a request behind the delivery's back.
         .retry(reqwest::retry::never())
         .redirect(reqwest::redirect::Policy::none());
+    // Always named: a client that is left to choose panics where the process has installed no crypto provider, also
+    // when it will only ever speak plain HTTP.
     #[cfg(feature = "otlp-tls")]
-    let builder = if url.scheme() == "https" {
-        builder.tls_backend_preconfigured(super::tls::rustls_config(config)?)
-    } else {
-        builder
-    };
+    let builder = builder.tls_backend_preconfigured(match url.scheme() {
+        "https" => super::tls::rustls_config(config)?,
+        _ => super::tls::unused()?,
+    });
     let _ = (config, url);
-    builder.build().map_err(|error| OtlpError::Client(chain(&error)))
+    // Without our TLS feature another crate's choice of features decides, and may bring that panic about.
+    match catch_unwind(AssertUnwindSafe(|| builder.build())) {
+        Ok(client) => client.map_err(|error| OtlpError::Client(chain(&error))),
+        Err(_) => Err(OtlpError::Client("no TLS provider; turn on the feature `otlp-tls`".to_owned())),
+    }
 }
 
 struct OtlpHttp {
