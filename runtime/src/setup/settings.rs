@@ -254,7 +254,7 @@ fn propagators(r: &mut Resolver<'_>, code: Option<Vec<Format>>) -> Vec<Format> {
             match parse::word(name, &words) {
                 Ok(format) => named.push(format),
                 Err(expected) => {
-                    r.warn(variable, format!("names `{name}`, which is left out; expected {expected}"))
+                    r.warn(variable, format!("names `{name}`, which is left out; expected {expected}"));
                 }
             }
         }

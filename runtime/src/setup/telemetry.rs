@@ -51,9 +51,7 @@ impl Shared {
 
 /// The report of a program that does not trace.
 fn nothing() -> Report {
-    let mut report = Report::default();
-    report.deadline_met = true;
-    report
+    Report { deadline_met: true, ..Report::default() }
 }
 
 /// A timeout for ever is a year: the clock's range ends somewhere.
