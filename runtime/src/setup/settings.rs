@@ -44,6 +44,7 @@ pub(crate) struct Settings {
     pub(crate) resource: Resource,
     pub(crate) exporters: Vec<Exporter>,
     /// `Some` exactly when `exporters` has `Otlp`.
+    #[cfg_attr(not(feature = "otlp"), allow(dead_code))]
     pub(crate) otlp: Option<OtlpSettings>,
     pub(crate) sampler: sampling::Sampler,
     pub(crate) propagators: Vec<Format>,

@@ -128,6 +128,11 @@ impl Telemetry {
         self.shared.flush(timeout)
     }
 
+    /// Has every span that has ended before the call looked at by the collector; waits for no exporter.
+    pub(crate) fn collect(&self, timeout: Duration) -> bool {
+        self.shared.pipeline.as_ref().is_none_or(|pipeline| pipeline.collect(deadline(timeout)))
+    }
+
     /// Delivers what is left and ends tracing; blocks for at most `timeout`.
     ///
     /// The report says what was delivered, dropped by reason, and left. Spans that end later are counted as
