@@ -177,6 +177,7 @@ impl Core {
             return None;
         }
         let Options { name, kind, parent, mut links, scope, mut attributes } = options;
+        let is_named = matches!(parent, Parent::Context(_) | Parent::Span(_));
         let (base, found, mut trace_state) = match parent {
             Parent::Current => {
                 let found = Found::by_current(local, &current);
@@ -199,7 +200,7 @@ impl Core {
                 let found = Found::from_span_context(&span);
                 let trace_state =
                     (*span.trace_state() != TraceState::NONE).then(|| span.trace_state().clone());
-                (current, found, trace_state)
+                (current.with_remote_span_context(span), found, trace_state)
             }
         };
         let cx = if sampler::current_state() == state::ASK {
@@ -207,7 +208,9 @@ impl Core {
             trace_state = (asked.trace_state != TraceState::NONE).then_some(asked.trace_state);
             self.begin_decided(&base, &found, trace_state, asked.recording)
         } else {
-            self.begin(local, &base, &found, trace_state)
+            let begun = self.begin(local, &base, &found, trace_state);
+            // An unsampled parent that was named is current inside, or what begins there would be the root of a trace.
+            begun.or_else(|| (is_named && self.phase == Phase::Idle).then_some(base))
         };
         if self.phase != Phase::Idle {
             let said = name.is_some()
