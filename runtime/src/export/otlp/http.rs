@@ -1,5 +1,6 @@
 //! OTLP over HTTP with protobuf bodies.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, SystemTime};
 
 use bytes::{Bytes, BytesMut};
@@ -50,14 +51,19 @@ fn client(config: &OtlpConfig, url: &Url) -> Result<Client, OtlpError> {
         // Both would repeat a request behind the delivery's back.
         .retry(reqwest::retry::never())
         .redirect(reqwest::redirect::Policy::none());
+    // Always named: a client that is left to choose panics where the process has installed no crypto provider, also
+    // when it will only ever speak plain HTTP.
     #[cfg(feature = "otlp-tls")]
-    let builder = if url.scheme() == "https" {
-        builder.tls_backend_preconfigured(super::tls::rustls_config(config)?)
-    } else {
-        builder
-    };
+    let builder = builder.tls_backend_preconfigured(match url.scheme() {
+        "https" => super::tls::rustls_config(config)?,
+        _ => super::tls::unused()?,
+    });
     let _ = (config, url);
-    builder.build().map_err(|error| OtlpError::Client(chain(&error)))
+    // Without our TLS feature another crate's choice of features decides, and may bring that panic about.
+    match catch_unwind(AssertUnwindSafe(|| builder.build())) {
+        Ok(client) => client.map_err(|error| OtlpError::Client(chain(&error))),
+        Err(_) => Err(OtlpError::Client("no TLS provider; turn on the feature `otlp-tls`".to_owned())),
+    }
 }
 
 struct OtlpHttp {
@@ -150,7 +156,10 @@ fn failed(error: &reqwest::Error) -> ExportError {
 
 /// An answer other than success (OTLP specification, "Failures" and "OTLP/HTTP Throttling").
 fn refused(status: StatusCode, pause: Option<Duration>, body: &[u8]) -> ExportError {
-    let message = explained(status, body).into();
+    let details = RpcStatus::decode(body).ok();
+    // The header is the rule; some receivers answer as they would over gRPC.
+    let pause = pause.or_else(|| details.as_ref()?.retry_delay());
+    let message = explained(status, details, body).into();
     match status {
         StatusCode::TOO_MANY_REQUESTS
         | StatusCode::BAD_GATEWAY
@@ -162,9 +171,9 @@ fn refused(status: StatusCode, pause: Option<Duration>, body: &[u8]) -> ExportEr
 }
 
 /// The status, and the receiver's own words: a `google.rpc.Status` by the specification, often plain text.
-fn explained(status: StatusCode, body: &[u8]) -> String {
-    let words = match RpcStatus::decode(body) {
-        Ok(status) if !status.message.is_empty() => status.message,
+fn explained(status: StatusCode, details: Option<RpcStatus>, body: &[u8]) -> String {
+    let words = match details {
+        Some(status) if !status.message.is_empty() => status.message,
         _ => String::from_utf8_lossy(body).into_owned(),
     };
     let words: String =

@@ -2,20 +2,16 @@
 
 use std::sync::Arc;
 
+use rustls::client::WantsClientCert;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::{ClientConfig, RootCertStore};
+use rustls::{ClientConfig, ConfigBuilder, RootCertStore};
 
 use super::{OtlpConfig, OtlpError};
 
-/// For HTTP. The provider is named, because the process may have installed none, or another crate's.
+/// For HTTP.
 pub(super) fn rustls_config(config: &OtlpConfig) -> Result<ClientConfig, OtlpError> {
-    let roots = roots(config.certificate.as_deref())?;
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let builder = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|error| tls("TLS", &error))?
-        .with_root_certificates(roots);
+    let builder = builder(roots(config.certificate.as_deref())?)?;
     match &config.client_identity {
         None => Ok(builder.with_no_client_auth()),
         Some((certificate, key)) => {
@@ -26,6 +22,20 @@ pub(super) fn rustls_config(config: &OtlpConfig) -> Result<ClientConfig, OtlpErr
                 .map_err(|error| tls("the client's certificate and key", &error))
         }
     }
+}
+
+/// For a client that will not need it; no certificate is loaded.
+pub(super) fn unused() -> Result<ClientConfig, OtlpError> {
+    Ok(builder(RootCertStore::empty())?.with_no_client_auth())
+}
+
+/// The provider is named, because the process may have installed none, or another crate's.
+fn builder(roots: RootCertStore) -> Result<ConfigBuilder<ClientConfig, WantsClientCert>, OtlpError> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    Ok(ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| tls("TLS", &error))?
+        .with_root_certificates(roots))
 }
 
 /// For gRPC.
