@@ -5,14 +5,14 @@ use std::process::{Command, Stdio};
 use serde_json::Value;
 
 /// A program that has ended.
-pub struct Ended {
-    pub stdout: String,
-    pub stderr: String,
-    pub status: std::process::ExitStatus,
+pub(crate) struct Ended {
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+    pub(crate) status: std::process::ExitStatus,
 }
 
 /// The program of this name, with nothing of our environment that set-up would read.
-pub fn command(program: &str) -> Command {
+pub(crate) fn command(program: &str) -> Command {
     let mut command = Command::new(std::env::current_exe().expect("path of the test binary"));
     command.args(["--ignored", "--exact", "--nocapture", "--test-threads=1"]);
     command.arg(format!("programs::{program}"));
@@ -29,7 +29,7 @@ pub fn command(program: &str) -> Command {
 }
 
 /// Runs it to its end, which must be a good one.
-pub fn run(program: &str, variables: &[(&str, &str)]) -> Ended {
+pub(crate) fn run(program: &str, variables: &[(&str, &str)]) -> Ended {
     let output = command(program).envs(variables.iter().copied()).output().expect("the program runs");
     let ended = Ended {
         stdout: String::from_utf8(output.stdout).expect("text"),
@@ -43,24 +43,24 @@ pub fn run(program: &str, variables: &[(&str, &str)]) -> Ended {
 
 impl Ended {
     /// The spans that the console exporter printed as JSON lines.
-    pub fn spans(&self) -> Vec<Value> {
+    pub(crate) fn spans(&self) -> Vec<Value> {
         objects(&self.stdout).filter(|object| object.get("operation_name").is_some()).collect()
     }
 
-    pub fn names(&self) -> Vec<String> {
+    pub(crate) fn names(&self) -> Vec<String> {
         let mut names: Vec<String> =
             self.spans().iter().map(|span| text(span, "operation_name").to_owned()).collect();
         names.sort();
         names
     }
 
-    pub fn span(&self, name: &str) -> Value {
+    pub(crate) fn span(&self, name: &str) -> Value {
         let found = self.spans().into_iter().find(|span| text(span, "operation_name") == name);
         found.unwrap_or_else(|| panic!("no span {name}\n{}\n{}", self.stdout, self.stderr))
     }
 
     /// The log lines that are JSON.
-    pub fn log_objects(&self) -> Vec<Value> {
+    pub(crate) fn log_objects(&self) -> Vec<Value> {
         objects(&self.stderr).collect()
     }
 }
@@ -70,6 +70,6 @@ fn objects(text: &str) -> impl Iterator<Item = Value> + '_ {
     text.lines().filter_map(|line| serde_json::from_str(line.get(line.find('{')?..)?).ok())
 }
 
-pub fn text<'v>(span: &'v Value, field: &str) -> &'v str {
+pub(crate) fn text<'v>(span: &'v Value, field: &str) -> &'v str {
     span.get(field).and_then(Value::as_str).unwrap_or_default()
 }
