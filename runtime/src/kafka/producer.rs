@@ -18,8 +18,9 @@ use rdkafka::producer::{BaseRecord, FutureRecord, Producer, PurgeConfig, Threade
 use rdkafka::types::{RDKafkaConfRes, RDKafkaErrorCode};
 use rdkafka::util::Timeout;
 use rdkafka::{ClientContext, TopicPartitionList};
+use tokio::sync::Notify;
 
-use super::delivery::{DeliveryFuture, InFlight, Pending, TracedContext};
+use super::delivery::{DeliveryFuture, InFlight, TracedContext};
 use super::{KeyText, attributes};
 use crate::propagation;
 use crate::span::{self, Kind, Options, OwnedSpan, Scope, Site};
@@ -66,7 +67,7 @@ pub struct TracedProducer<C: ClientContext + 'static = DefaultClientContext> {
 
 struct Shared<C: ClientContext + 'static> {
     producer: ThreadedProducer<TracedContext<C>>,
-    pending: Arc<Pending>,
+    reported: Arc<Notify>,
     /// Attributes that are the same for all records of this producer.
     constant: Vec<KeyValue>,
 }
@@ -113,8 +114,10 @@ impl<C: ClientContext + 'static> FromClientConfigAndContext<C> for TracedProduce
             constant.push(KeyValue::new(attributes::SERVER_ADDRESS, address));
             constant.push(KeyValue::new(attributes::SERVER_PORT, i64::from(port)));
         }
-        let producer = ThreadedProducer::from_config_and_context(config, TracedContext { user: context })?;
-        Ok(TracedProducer { shared: Arc::new(Shared { producer, pending: Arc::default(), constant }) })
+        let reported = Arc::new(Notify::new());
+        let context = TracedContext { user: context, reported: Arc::clone(&reported) };
+        let producer = ThreadedProducer::from_config_and_context(config, context)?;
+        Ok(TracedProducer { shared: Arc::new(Shared { producer, reported, constant }) })
     }
 }
 
@@ -162,7 +165,7 @@ impl<C: ClientContext + 'static> TracedProducer<C> {
         let (mut record, delivery) = self.prepare(record, created);
         loop {
             // Listening before trying: a report between the two is not missed.
-            let mut room = pin!(self.shared.pending.reported.notified());
+            let mut room = pin!(self.shared.reported.notified());
             room.as_mut().enable();
             let (error, refused) = match self.shared.producer.send(record) {
                 Ok(()) => break,
@@ -218,21 +221,20 @@ impl<C: ClientContext + 'static> TracedProducer<C> {
     pub async fn close(self, deadline: Duration) -> usize {
         let end = Instant::now() + deadline;
         let left = loop {
-            let mut reported = pin!(self.shared.pending.reported.notified());
+            let mut reported = pin!(self.shared.reported.notified());
             reported.as_mut().enable();
-            if self.shared.pending.count() == 0 {
+            // Asks librdkafka to send now instead of after `linger.ms`; with no timeout it does not block.
+            if self.shared.producer.flush(Duration::ZERO).is_ok() {
                 return 0;
             }
-            // Asks librdkafka to send now instead of after `linger.ms`; with no timeout it does not block.
-            let _ = self.shared.producer.flush(Duration::ZERO);
             let remaining = end.saturating_duration_since(Instant::now());
             if remaining.is_zero() {
-                break self.shared.pending.count();
+                break self.shared.producer.in_flight_count();
             }
             let _ = tokio::time::timeout(remaining.min(QUEUE_FULL_PAUSE), reported).await;
         };
         self.shared.producer.purge(PurgeConfig::default().queue().inflight());
-        left
+        usize::try_from(left).unwrap_or(0)
     }
 
     /// Begins the span, writes its context into the record and joins both.
@@ -264,7 +266,7 @@ impl<C: ClientContext + 'static> TracedProducer<C> {
             // Tracing is off: the trace that this record belongs to goes on without a span of ours.
             (None, None) => propagation::inject_trace_context(&mut headers),
         }
-        let (delivery_opaque, delivery) = InFlight::new(send, &self.shared.pending);
+        let (delivery_opaque, delivery) = InFlight::new(send);
         (BaseRecord { topic, partition, payload, key, timestamp, headers, delivery_opaque }, delivery)
     }
 }
@@ -314,19 +316,8 @@ impl<C: ClientContext + 'static> Producer<TracedContext<C>> for TracedProducer<C
         self.shared.producer.client()
     }
 
-    /// Returns when the spans of all records have ended, which is a moment after librdkafka calls them delivered.
     fn flush<T: Into<Timeout>>(&self, timeout: T) -> KafkaResult<()> {
-        let timeout = timeout.into();
-        let begun = Instant::now();
-        self.shared.producer.flush(timeout)?;
-        while self.shared.pending.count() > 0 {
-            if matches!(timeout, Timeout::After(limit) if begun.elapsed() >= limit) {
-                return Err(KafkaError::Flush(RDKafkaErrorCode::OperationTimedOut));
-            }
-            // The polling thread is inside the last callbacks.
-            std::thread::sleep(Duration::from_millis(1));
-        }
-        Ok(())
+        self.shared.producer.flush(timeout)
     }
 
     fn purge(&self, flags: PurgeConfig) {

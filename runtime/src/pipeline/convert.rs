@@ -76,7 +76,7 @@ impl Converter {
 
         SpanData {
             span_context: SpanContext::new(
-                TraceId::from((u128::from(trace[0]) << 64) | u128::from(trace[1])),
+                TraceId::from(trace),
                 SpanId::from(span),
                 TraceFlags::new(trace_flags),
                 false,

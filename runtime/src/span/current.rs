@@ -6,7 +6,7 @@ use std::cell::RefCell;
 use opentelemetry::trace::{Event, SpanContext, Status, TraceContextExt};
 use opentelemetry::{Context, Key, KeyValue, Value};
 
-use super::core::innermost;
+use super::leaf::innermost;
 use super::local;
 use super::side::Side;
 use super::value::FieldValue;
@@ -29,9 +29,9 @@ enum Target {
 fn target() -> Target {
     local::with(|local| {
         Context::map_current(|cx| match innermost(local, cx) {
-            Some(current) if current.leaf && current.trace_flags & 1 != 0 => Target::Leaf(current.span),
-            Some(current) if current.leaf => Target::Nowhere,
-            _ => Target::Context,
+            Some(leaf) if leaf.trace_flags & 1 != 0 => Target::Leaf(leaf.span),
+            Some(_) => Target::Nowhere,
+            None => Target::Context,
         })
     })
 }
@@ -191,23 +191,11 @@ pub fn span_id() -> Option<String> {
 pub fn span_context() -> SpanContext {
     local::with(|local| {
         Context::map_current(|cx| {
-            let of_context = || {
-                if cx.has_active_span() { cx.span().span_context().clone() } else { SpanContext::NONE }
-            };
+            let named =
+                if cx.has_active_span() { cx.span().span_context().clone() } else { SpanContext::NONE };
             match innermost(local, cx) {
-                // Only a leaf differs from what the context names, which knows the `tracestate` besides.
-                Some(current) if current.leaf => {
-                    let outer = of_context();
-                    let leaf = current.to_span_context();
-                    SpanContext::new(
-                        leaf.trace_id(),
-                        leaf.span_id(),
-                        leaf.trace_flags(),
-                        false,
-                        outer.trace_state().clone(),
-                    )
-                }
-                _ => of_context(),
+                Some(leaf) => leaf.to_span_context(named.trace_state().clone()),
+                None => named,
             }
         })
     })
@@ -218,7 +206,7 @@ pub fn span_context() -> SpanContext {
 #[must_use]
 pub fn context() -> Context {
     let cx = Context::current();
-    let is_leaf = local::with(|local| innermost(local, &cx).is_some_and(|current| current.leaf));
+    let is_leaf = local::with(|local| innermost(local, &cx).is_some());
     if is_leaf { cx.with_remote_span_context(span_context()) } else { cx }
 }
 

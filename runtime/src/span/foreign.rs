@@ -6,17 +6,17 @@ use super::local::{self, Local};
 use super::record::Entry;
 
 pub(crate) fn count_started() {
-    local::with(|local| {
-        if local.is_alive() {
-            local.count_started();
-        }
-    });
+    if let Some(stats) = local::with(Local::stats) {
+        stats.count_started();
+    }
 }
 
 pub(crate) fn push(entry: Entry, heap_bytes: usize) {
-    if local::with(Local::count_ended) {
-        chunk::push(entry, heap_bytes);
-    } else {
-        counters::dropped(DropReason::ThreadExit, 1);
+    match local::with(Local::stats) {
+        Some(stats) => {
+            stats.count_ended();
+            chunk::push(entry, heap_bytes);
+        }
+        None => counters::dropped(DropReason::ThreadExit, 1),
     }
 }

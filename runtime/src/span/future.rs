@@ -83,9 +83,7 @@ where
         };
         let polled = future.poll(task);
         if polled.is_pending() {
-            if attached.is_some() {
-                this.span.keep();
-            }
+            this.span.keep(&attached);
             return Poll::Pending;
         }
         let value = ready!(polled);

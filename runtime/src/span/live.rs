@@ -16,7 +16,7 @@ use opentelemetry::trace::{Event, Link, Span as ApiSpan, SpanContext, Status};
 use super::side::Side;
 
 /// Writes that came after their span's end, and were ignored.
-pub(crate) static WRITES_AFTER_END: AtomicU64 = AtomicU64::new(0);
+pub(super) static WRITES_AFTER_END: AtomicU64 = AtomicU64::new(0);
 
 /// Cells are made this many at a time.
 const BLOCK: usize = 32;
@@ -24,7 +24,7 @@ const BLOCK: usize = 32;
 const SPARE: usize = 64;
 
 #[derive(Debug)]
-pub(crate) struct Live {
+pub(super) struct Live {
     generation: AtomicU64,
     /// Whether a side box was ever made for the present generation: what the owner looks at when the span ends.
     written: AtomicBool,
@@ -48,30 +48,18 @@ impl Live {
         self.side.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn generation(&self) -> u64 {
-        self.generation.load(Ordering::Relaxed)
-    }
-
-    /// Gives what others wrote to the span, if anybody did. The owner calls it once, when the span ends.
+    /// Whether anybody wrote to the span.
     #[inline]
-    pub(crate) fn take(&self, generation: u64) -> Option<Side> {
-        if !self.written.load(Ordering::Acquire) {
-            return None;
-        }
-        self.take_written(generation)
+    pub(super) fn is_written(&self) -> bool {
+        self.written.load(Ordering::Acquire)
     }
 
+    /// Gives what others wrote to the span. The owner calls it once, when the span ends.
     #[cold]
-    fn take_written(&self, generation: u64) -> Option<Side> {
+    pub(super) fn take(&self, generation: u64) -> Option<Side> {
         let taken = self.lock().take();
         self.written.store(false, Ordering::Relaxed);
         taken.filter(|stamped| stamped.generation == generation).map(|stamped| stamped.side)
-    }
-
-    /// Ends the span's claim on the cell: handles of this generation find nothing from here on.
-    #[inline]
-    pub(crate) fn retire(&self, generation: u64) {
-        self.generation.store(generation + 1, Ordering::Release);
     }
 }
 
@@ -83,13 +71,13 @@ static SPARES: Mutex<Vec<&'static Live>> = Mutex::new(Vec::new());
 /// A free cell. Cells are never given back to the allocator, so a handle can outlive its span at will; there are as
 /// many as spans were ever open at once.
 #[inline]
-pub(crate) fn acquire() -> &'static Live {
-    let pooled =
-        FREE.try_with(|free| free.try_borrow_mut().ok().and_then(|mut free| free.pop())).ok().flatten();
-    match pooled {
-        Some(live) => live,
-        None => refill(),
-    }
+pub(super) fn acquire() -> (&'static Live, u64) {
+    let pooled = FREE.try_with(|free| free.try_borrow_mut().ok().and_then(|mut free| free.pop()));
+    let live = match pooled {
+        Ok(Some(live)) => live,
+        _ => refill(),
+    };
+    (live, live.generation.load(Ordering::Relaxed))
 }
 
 #[cold]
@@ -110,8 +98,10 @@ fn refill() -> &'static Live {
     first
 }
 
+/// Ends a span's claim on its cell: handles of this generation find nothing from here on.
 #[inline]
-pub(crate) fn release(live: &'static Live) {
+pub(super) fn release(live: &'static Live, generation: u64) {
+    live.generation.store(generation + 1, Ordering::Release);
     let kept = FREE.try_with(|free| match free.try_borrow_mut() {
         Ok(mut free) if free.len() < SPARE => {
             free.push(live);
@@ -131,14 +121,14 @@ fn pass_on(live: &'static Live) {
 
 /// What a `Context` holds: OpenTelemetry's view of one of our spans.
 #[derive(Debug)]
-pub(crate) struct Handle {
+pub(super) struct Handle {
     span_context: SpanContext,
     live: &'static Live,
     generation: u64,
 }
 
 impl Handle {
-    pub(crate) fn new(span_context: SpanContext, live: &'static Live, generation: u64) -> Self {
+    pub(super) fn new(span_context: SpanContext, live: &'static Live, generation: u64) -> Self {
         Self { span_context, live, generation }
     }
 
@@ -227,46 +217,48 @@ impl ApiSpan for Handle {
 mod tests {
     use super::*;
 
-    fn handle(live: &'static Live) -> Handle {
-        Handle::new(SpanContext::NONE, live, live.generation())
+    fn handle((live, generation): (&'static Live, u64)) -> Handle {
+        Handle::new(SpanContext::NONE, live, generation)
     }
 
     #[test]
     fn a_write_reaches_the_open_span() {
-        let live = acquire();
-        let mut writer = handle(live);
-        writer.set_attribute(KeyValue::new("a", 1));
-        let side = live.take(live.generation()).unwrap();
+        let cell = acquire();
+        assert!(!cell.0.is_written());
+        handle(cell).set_attribute(KeyValue::new("a", 1));
+        assert!(cell.0.is_written());
+        let side = cell.0.take(cell.1).unwrap();
         assert_eq!(side.attributes, [KeyValue::new("a", 1)]);
     }
 
     #[test]
     fn a_write_after_the_end_never_reaches_the_cells_next_owner() {
-        let live = acquire();
-        let mut late = handle(live);
-        let mut racing = handle(live);
-        racing.set_attribute(KeyValue::new("racing", 1));
-        live.retire(late.generation);
+        let (live, generation) = acquire();
+        let mut late = handle((live, generation));
+        handle((live, generation)).set_attribute(KeyValue::new("racing", 1));
+        live.generation.store(generation + 1, Ordering::Release);
         late.set_attribute(KeyValue::new("late", 1));
         assert!(!late.is_recording());
-        assert!(live.take(live.generation()).is_none());
+        assert!(live.take(generation + 1).is_none());
     }
 
     #[test]
     fn an_end_through_the_api_closes_the_span() {
-        let live = acquire();
-        let mut writer = handle(live);
+        let cell = acquire();
+        let mut writer = handle(cell);
         writer.end();
         assert!(!writer.is_recording());
         writer.set_attribute(KeyValue::new("late", 1));
-        let side = live.take(live.generation()).unwrap();
+        let side = cell.0.take(cell.1).unwrap();
         assert!(side.attributes.is_empty() && side.end_ns.is_some());
     }
 
     #[test]
     fn cells_are_used_again() {
-        let first = acquire();
-        release(first);
-        assert!(std::ptr::eq(first, acquire()));
+        let (first, generation) = acquire();
+        release(first, generation);
+        let (again, next) = acquire();
+        assert!(std::ptr::eq(first, again));
+        assert_eq!(next, generation + 1);
     }
 }

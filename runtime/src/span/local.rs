@@ -1,32 +1,16 @@
-//! What a thread knows of its spans: the innermost one of ours, what it last attached, its id generator.
+//! What a thread knows of its spans: its innermost leaf, its id generator, its counters.
 //!
 //! Plain cells without a destructor, so that they can be read at any moment of a thread's life.
 
 use std::cell::Cell;
 
 use super::counters::{self, ThreadStats};
+use super::leaf::Leaf;
 use super::{chunk, ids};
 
-/// A span of ours, as its children need it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Current {
-    pub(super) trace: [u64; 2],
-    /// Zero: none.
-    pub(super) span: u64,
-    pub(super) trace_flags: u8,
-    pub(super) leaf: bool,
-}
-
-impl Current {
-    pub(super) const NONE: Self = Self { trace: [0; 2], span: 0, trace_flags: 0, leaf: false };
-}
-
 pub(super) struct Local {
-    /// The innermost span of ours that is open on this thread.
-    pub(super) current: Cell<Current>,
-    /// The span id that OpenTelemetry's context had when `current` became the innermost one. While the context
-    /// still has it, `current` is the parent; any other id is a span that somebody else attached since.
-    pub(super) attached: Cell<u64>,
+    /// The innermost span that OpenTelemetry's context does not name.
+    pub(super) leaf: Cell<Leaf>,
     /// Somebody wrote to a leaf that is open on this thread.
     pub(super) leaf_writes: Cell<bool>,
     ids: Cell<ids::State>,
@@ -38,8 +22,7 @@ pub(super) struct Local {
 thread_local! {
     static LOCAL: Local = const {
         Local {
-            current: Cell::new(Current::NONE),
-            attached: Cell::new(0),
+            leaf: Cell::new(Leaf::NONE),
             leaf_writes: Cell::new(false),
             ids: Cell::new([0; 4]),
             stats: Cell::new(None),
@@ -65,39 +48,23 @@ impl Local {
         id
     }
 
-    /// Whether this thread can still record; on its first span, prepares it.
+    /// This thread's counters; on its first span, prepares the thread. `None` when it can no longer record.
     #[inline]
-    pub(super) fn is_alive(&self) -> bool {
-        self.stats.get().is_some() || self.prepare()
+    pub(super) fn stats(&self) -> Option<&'static ThreadStats> {
+        match self.stats.get() {
+            None => self.prepare(),
+            stats => stats,
+        }
     }
 
     #[cold]
-    fn prepare(&self) -> bool {
+    fn prepare(&self) -> Option<&'static ThreadStats> {
         if self.dead.get() {
-            return false;
+            return None;
         }
         chunk::register_thread();
         self.stats.set(Some(counters::lend()));
-        true
-    }
-
-    #[inline]
-    pub(super) fn count_started(&self) {
-        if let Some(stats) = self.stats.get() {
-            stats.count_started();
-        }
-    }
-
-    /// A span may end on a thread that never started one.
-    #[inline]
-    pub(super) fn count_ended(&self) -> bool {
-        if !self.is_alive() {
-            return false;
-        }
-        if let Some(stats) = self.stats.get() {
-            stats.count_ended();
-        }
-        true
+        self.stats.get()
     }
 }
 

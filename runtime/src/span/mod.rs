@@ -5,8 +5,8 @@
 //! | `site` | what the source code fixes: name, kind, keys, scope, place |
 //! | `sync`, `owned`, `future`, `stream` | spans by their lifetime: a scope, anything that moves, a future, a stream |
 //! | `options` | what the caller may say at the start |
-//! | `core` | start and end, which all of them share |
-//! | `attach`, `local` | being the current span of a thread |
+//! | `core`, `start` | start and end, which all of them share; the start with options |
+//! | `attach`, `leaf`, `local` | being the current span of a thread |
 //! | `sampler`, `ids`, `clock` | recorded or not, who, when |
 //! | `live`, `side` | what others write to an open span through OpenTelemetry's `Context` |
 //! | `fields`, `value`, `outcome`, `limits` | what a span carries |
@@ -24,6 +24,7 @@ mod fields;
 pub(crate) mod foreign;
 mod future;
 mod ids;
+mod leaf;
 pub(crate) mod limits;
 mod live;
 mod local;
@@ -35,6 +36,7 @@ mod returned;
 pub(crate) mod sampler;
 pub(crate) mod side;
 mod site;
+mod start;
 mod stream;
 mod sync;
 mod value;

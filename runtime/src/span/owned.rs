@@ -2,15 +2,17 @@
 
 use std::borrow::Cow;
 
-use opentelemetry::trace::{SpanContext, TraceContextExt};
+use opentelemetry::trace::{SpanContext, TraceContextExt, TraceState};
 use opentelemetry::{Context, KeyValue};
 
 use super::attach::Attached;
-use super::core::{Core, Phase};
+use super::core::{Begun, Core, attach};
+use super::leaf::{EnteredLeaf, Leaf, active_span};
 use super::local;
 use super::options::Options;
 use super::outcome::Outcome;
 use super::record::flag;
+use super::sampler::{self, state};
 use super::site::Site;
 use super::sync::on;
 
@@ -21,22 +23,22 @@ pub struct OwnedSpan {
     pub(super) core: Core,
     /// What is current inside the span: its own context, or for an unsampled trace the one that keeps it so.
     cx: Option<Context>,
-    /// A leaf: the id of OpenTelemetry's active span when it began.
-    leaf_under: Option<u64>,
+    /// A leaf, recording or not: what a thread has to know of it.
+    leaf: Option<Leaf>,
 }
 
 impl OwnedSpan {
     /// A span that has not begun.
     #[inline]
     pub const fn idle(site: &'static Site) -> Self {
-        Self { core: Core::idle(site), cx: None, leaf_under: None }
+        Self { core: Core::idle(site), cx: None, leaf: None }
     }
 
     /// Whether attributes and outcome are wanted.
     #[inline]
     #[must_use]
     pub fn is_recording(&self) -> bool {
-        self.core.phase != Phase::Idle
+        self.core.is_recording()
     }
 
     /// The context that names this span; `None` when there is none (tracing is off, or a leaf).
@@ -48,24 +50,23 @@ impl OwnedSpan {
     /// The span's context; invalid when tracing is off. Of an unsampled trace, that of its root.
     #[must_use]
     pub fn span_context(&self) -> SpanContext {
-        if self.leaf_under.is_some() {
-            return self.core.to_span_context(None);
+        if let Some(leaf) = self.leaf {
+            return leaf.to_span_context(TraceState::NONE);
         }
         self.cx.as_ref().map_or(SpanContext::NONE, |cx| cx.span().span_context().clone())
     }
 
     /// Sets attributes; those of the same key are overwritten.
     pub fn set_attributes(&mut self, attributes: impl IntoIterator<Item = KeyValue>) {
-        if self.is_recording() {
-            let side = self.core.side();
+        if let Some(side) = self.core.side() {
             attributes.into_iter().for_each(|attribute| side.set_attribute(attribute));
         }
     }
 
     /// Gives the span another name.
     pub fn update_name(&mut self, name: impl Into<Cow<'static, str>>) {
-        if self.is_recording() {
-            self.core.side().update_name(name.into());
+        if let Some(side) = self.core.side() {
+            side.update_name(name.into());
         }
     }
 
@@ -82,8 +83,8 @@ impl OwnedSpan {
 
     /// Adds a link.
     pub fn add_link(&mut self, to: SpanContext) {
-        if self.is_recording() {
-            self.core.side().add_link_to(to);
+        if let Some(side) = self.core.side() {
+            side.add_link_to(to);
         }
     }
 
@@ -101,7 +102,7 @@ impl OwnedSpan {
     pub(super) fn finish(&mut self, outcome: Outcome) {
         self.core.finish(outcome);
         self.cx = None;
-        self.leaf_under = None;
+        self.leaf = None;
     }
 
     #[inline]
@@ -111,7 +112,7 @@ impl OwnedSpan {
             self.core.end(how);
         }
         self.cx = None;
-        self.leaf_under = None;
+        self.leaf = None;
     }
 
     /// Makes the span current on this thread until the guard is dropped.
@@ -119,30 +120,42 @@ impl OwnedSpan {
     /// Takes the context along: an annotated function that returns at its first poll never needs it again, and a
     /// clone costs as much as all the rest. Whoever attaches again calls [`OwnedSpan::keep`] before detaching.
     #[inline]
-    pub(super) fn attach(&mut self) -> Option<Attached> {
-        local::with(|local| match (self.cx.take(), self.leaf_under) {
-            (Some(cx), _) => Some(Attached::new(local, &self.core, cx)),
-            (None, Some(active)) => Some(Attached::leaf(local, &self.core, active)),
-            (None, None) => None,
-        })
+    pub(super) fn attach(&mut self) -> Attached {
+        if let Some(leaf) = self.leaf {
+            return self.attach_leaf(leaf);
+        }
+        match self.cx.take() {
+            Some(cx) => match attach(cx) {
+                Some(guard) => Attached::Context { _guard: guard },
+                None => self.attach_leaf(self.core.as_leaf(Context::map_current(active_span))),
+            },
+            None => Attached::No,
+        }
+    }
+
+    #[cold]
+    fn attach_leaf(&self, leaf: Leaf) -> Attached {
+        Attached::Leaf { _entered: local::with(|local| EnteredLeaf::new(local, leaf)) }
     }
 
     /// Keeps the context for the next attachment; called while it is current.
     #[inline]
-    pub(super) fn keep(&mut self) {
-        if self.leaf_under.is_some() {
+    pub(super) fn keep(&mut self, attached: &Attached) {
+        match attached {
+            Attached::No => {}
             // The next poll may come on another thread, where these writes would not be found.
-            self.core.take_leaf_writes();
-            return;
+            Attached::Leaf { .. } => self.core.take_leaf_writes(),
+            Attached::Context { .. } => {
+                let current = Context::current();
+                let named = current.span().span_context().span_id();
+                let own = self.core.span_context();
+                self.cx = match own {
+                    // Somebody inside attached a context and left it there.
+                    Some(own) if own.span_id() != named => self.core.context_under(&current),
+                    _ => Some(current),
+                };
+            }
         }
-        let current = Context::current();
-        let named = u64::from_be_bytes(current.span().span_context().span_id().to_bytes());
-        self.cx = if named == self.core.span_id() || !self.is_recording() {
-            Some(current)
-        } else {
-            // Somebody inside attached a context and left it there.
-            self.core.context_under(&current)
-        };
     }
 
     /// Makes the span current until the guard is dropped.
@@ -158,7 +171,7 @@ impl OwnedSpan {
 #[derive(Debug)]
 #[must_use = "the span is current until this is dropped"]
 pub struct Entered {
-    _attached: Option<Attached>,
+    _attached: Attached,
 }
 
 impl Drop for OwnedSpan {
@@ -176,7 +189,14 @@ pub fn open(span: &mut OwnedSpan) -> bool {
     if !on() {
         return false;
     }
-    span.cx = local::with(|local| span.core.start(local));
+    local::with(|local| {
+        let begun = if sampler::current_state() == state::ASK { Begun::Slow } else { span.core.begin(local) };
+        span.cx = match begun {
+            Begun::Nothing => None,
+            Begun::Attach(cx) => Some(cx),
+            Begun::Slow => span.core.begin_with(local, Options::new()),
+        };
+    });
     keep_unsampled(span);
     span.is_recording()
 }
@@ -187,8 +207,11 @@ pub fn open_leaf(span: &mut OwnedSpan) -> bool {
     if !on() {
         return false;
     }
-    span.leaf_under = local::with(|local| span.core.start_leaf(local));
-    if span.leaf_under.is_none() {
+    if sampler::current_state() == state::ASK {
+        return open(span);
+    }
+    span.leaf = local::with(|local| span.core.begin_leaf(local));
+    if span.leaf.is_none() {
         keep_unsampled(span);
     }
     span.is_recording()
@@ -200,7 +223,7 @@ pub fn open_with(span: &mut OwnedSpan, options: Options) -> bool {
     if !on() {
         return false;
     }
-    span.cx = local::with(|local| span.core.start_with(local, options));
+    span.cx = local::with(|local| span.core.begin_with(local, options));
     keep_unsampled(span);
     span.is_recording()
 }
@@ -219,9 +242,7 @@ fn keep_unsampled(span: &mut OwnedSpan) {
 pub fn in_cx<R>(span: &mut OwnedSpan, body: impl FnOnce() -> R) -> R {
     let attached = span.attach();
     let value = body();
-    if attached.is_some() {
-        span.keep();
-    }
+    span.keep(&attached);
     drop(attached);
     value
 }

@@ -1,5 +1,6 @@
 //! The record: what a span leaves behind when it ends, as small as it can be.
 
+use super::limits;
 use super::side::Side;
 use super::site::Site;
 use super::value::FieldValue;
@@ -12,21 +13,23 @@ pub(crate) mod flag {
     pub(crate) const REMOTE_PARENT: u8 = 1;
     /// Start and end are ticks of the counter, not nanoseconds since the epoch.
     pub(crate) const TICKS: u8 = 2;
-    /// Attaches nothing.
-    pub(crate) const LEAF: u8 = 4;
+    /// The record owns memory besides itself, which the budget counts.
+    pub(crate) const OWNS_HEAP: u8 = 4;
     /// The thread was unwinding already when the span began.
     pub(crate) const BEGAN_IN_PANIC: u8 = 8;
     /// The span ended by a panic.
     pub(crate) const PANICKED: u8 = 16;
     /// The future or stream was dropped before its end.
     pub(crate) const CANCELLED: u8 = 32;
+    /// A custom sampler said `RecordOnly`: written to, never exported.
+    pub(crate) const RECORD_ONLY: u8 = 64;
 }
 
-/// One ended span, as the recording thread hands it over.
+/// One span, as the recording thread keeps it while it is open, and hands it over when it has ended.
 #[derive(Debug)]
 pub(crate) struct Record {
     pub(crate) site: &'static Site,
-    pub(crate) trace: [u64; 2],
+    pub(crate) trace: u128,
     pub(crate) span: u64,
     /// Zero for a root.
     pub(crate) parent: u64,
@@ -41,9 +44,50 @@ pub(crate) struct Record {
 }
 
 impl Record {
+    /// Sets the value of one of the site's keys.
+    #[inline]
+    pub(super) fn set(&mut self, index: usize, value: FieldValue) {
+        if let FieldValue::Owned(_) | FieldValue::Array(_) = value {
+            return self.set_owned(index, value);
+        }
+        match self.values.get_mut(index) {
+            Some(slot) => *slot = value,
+            None => self.set_aside(index, value),
+        }
+    }
+
+    /// A value of its own is cut to the limit here, before the queue holds it.
+    fn set_owned(&mut self, index: usize, value: FieldValue) {
+        let is_small = value.heap_bytes() <= limits::MAX_SPAN_BYTES / INLINE;
+        match self.values.get_mut(index) {
+            Some(slot) if is_small && limits::current().value_length.is_none() => {
+                *slot = value;
+                self.flags |= flag::OWNS_HEAP;
+            }
+            _ => self.set_aside(index, value),
+        }
+    }
+
+    #[cold]
+    fn set_aside(&mut self, index: usize, value: FieldValue) {
+        let Some(key) = self.site.keys.get(index) else { return };
+        if let Some(value) = value.into_value() {
+            self.side().set_attribute(opentelemetry::KeyValue::new(*key, value));
+        }
+    }
+
+    /// The side box, made if there is none.
+    pub(super) fn side(&mut self) -> &mut Side {
+        self.flags |= flag::OWNS_HEAP;
+        self.side.get_or_insert_default()
+    }
+
     /// Bytes on the heap, which the budget counts beside the record itself.
     #[inline]
     pub(crate) fn heap_bytes(&self) -> usize {
+        if self.flags & flag::OWNS_HEAP == 0 {
+            return 0;
+        }
         let values: usize = self.values.iter().map(FieldValue::heap_bytes).sum();
         values + self.side.as_ref().map_or(0, |side| side.bytes + size_of::<Side>())
     }

@@ -64,14 +64,10 @@ impl<S: Stream> Stream for TracedStream<S> {
             }
             Poll::Ready(Some(_)) => {
                 *this.items += 1;
-                if attached.is_some() {
-                    this.span.keep();
-                }
+                this.span.keep(&attached);
             }
             Poll::Ready(None) | Poll::Pending => {
-                if attached.is_some() {
-                    this.span.keep();
-                }
+                this.span.keep(&attached);
             }
         }
         polled

@@ -1,11 +1,14 @@
 //! Spans of sync functions and scopes: a slot on the stack, filled in place, ended when the scope ends.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
 use super::attach::Attached;
-use super::core::{Core, Phase};
+use super::core::{Begun, Core, attach};
+use super::leaf::EnteredLeaf;
 use super::local;
 use super::options::Options;
 use super::outcome::Outcome;
-use super::sampler;
+use super::sampler::{self, state};
 use super::site::Site;
 
 /// A span that lasts as long as a scope. Stays on its thread.
@@ -14,67 +17,98 @@ use super::site::Site;
 pub struct Span {
     // Ends in `drop`, before the fields are dropped: first the record, then the context.
     pub(super) core: Core,
-    attached: Option<Attached>,
+    attached: Attached,
 }
 
 impl Span {
     /// A span that has not begun.
     #[inline]
     pub const fn idle(site: &'static Site) -> Self {
-        Self { core: Core::idle(site), attached: None }
-    }
-
-    #[inline]
-    fn close(&mut self, how: u8) {
-        self.core.end(how);
-        self.attached = None;
+        Self { core: Core::idle(site), attached: Attached::No }
     }
 }
 
 impl Drop for Span {
     #[inline]
     fn drop(&mut self) {
-        if self.core.phase != Phase::Idle {
-            let how = self.core.how_dropped(0);
-            self.core.end(how);
+        if self.core.is_recording() {
+            end_dropped(&mut self.core);
         }
     }
+}
+
+#[inline(never)]
+fn end_dropped(core: &mut Core) {
+    core.end(core.how_dropped(0));
 }
 
 /// Whether spans are recorded at all: set-up ran, and tracing is neither switched off nor shut down.
 #[inline]
 pub fn on() -> bool {
-    sampler::current_state() != sampler::state::OFF
+    sampler::current_state() != state::OFF
 }
 
 /// Begins the span on this thread. True if it records: then fields are worth evaluating.
-///
-/// Not generic and not inlined: a big value returned through closures costs more than all the rest.
-#[inline(never)]
+#[inline]
 pub fn enter(span: &mut Span) -> bool {
-    if !on() {
-        return false;
-    }
-    local::with(|local| {
-        if let Some(cx) = span.core.start(local) {
-            span.attached = Some(Attached::new(local, &span.core, cx));
-        }
-    });
-    span.core.phase != Phase::Idle
+    on() && enter_caught(span)
 }
 
 /// Begins a leaf: nothing is attached, so spans made by others inside have its nearest ancestor as their parent.
-#[inline(never)]
+#[inline]
 pub fn enter_leaf(span: &mut Span) -> bool {
-    if !on() {
-        return false;
+    on() && enter_leaf_on(span)
+}
+
+/// Inside the closure of `Context::map_current` OpenTelemetry's stack is borrowed, and attaching panics. Such a span
+/// is recorded as a leaf; its host does not learn of it.
+///
+/// Not generic over the span and not inlined: a big value returned through closures costs more than all the rest.
+#[inline(never)]
+fn enter_caught(span: &mut Span) -> bool {
+    if catch_unwind(AssertUnwindSafe(|| enter_on(span))).is_err() {
+        enter_unattached(span);
+    }
+    span.core.is_recording()
+}
+
+#[inline(always)]
+fn enter_on(span: &mut Span) {
+    local::with(|local| {
+        let begun = if sampler::current_state() == state::ASK { Begun::Slow } else { span.core.begin(local) };
+        let cx = match begun {
+            Begun::Nothing => return,
+            Begun::Attach(cx) => cx,
+            Begun::Slow => match span.core.begin_with(local, Options::new()) {
+                Some(cx) => cx,
+                None => return,
+            },
+        };
+        span.attached = Attached::Context { _guard: cx.attach() };
+    });
+}
+
+#[cold]
+fn enter_unattached(span: &mut Span) {
+    local::with(|local| {
+        let under = opentelemetry::Context::map_current(super::leaf::active_span);
+        let leaf = span.core.as_leaf(under);
+        span.attached = Attached::Leaf { _entered: EnteredLeaf::new(local, leaf) };
+    });
+}
+
+#[inline(never)]
+fn enter_leaf_on(span: &mut Span) -> bool {
+    if sampler::current_state() == state::ASK {
+        // A sampler that must be asked wants a context; such a span costs what it costs.
+        return enter_caught(span);
     }
     local::with(|local| {
-        if let Some(active) = span.core.start_leaf(local) {
-            span.attached = Some(Attached::leaf(local, &span.core, active));
+        if let Some(leaf) = span.core.begin_leaf(local) {
+            span.attached = Attached::Leaf { _entered: EnteredLeaf::new(local, leaf) };
         }
     });
-    span.core.phase != Phase::Idle
+    span.core.is_recording()
 }
 
 /// Begins the span as the options say.
@@ -83,12 +117,14 @@ pub fn enter_with(span: &mut Span, options: Options) -> bool {
     if !on() {
         return false;
     }
-    local::with(|local| {
-        if let Some(cx) = span.core.start_with(local, options) {
-            span.attached = Some(Attached::new(local, &span.core, cx));
+    let cx = local::with(|local| span.core.begin_with(local, options));
+    if let Some(cx) = cx {
+        match attach(cx) {
+            Some(guard) => span.attached = Attached::Context { _guard: guard },
+            None => enter_unattached(span),
         }
-    });
-    span.core.phase != Phase::Idle
+    }
+    span.core.is_recording()
 }
 
 /// Calls the body inside the span and ends it by the outcome, before the value reaches the caller.
@@ -99,9 +135,14 @@ where
     P: FnOnce(&T) -> Outcome,
 {
     let value = body();
-    if span.core.phase != Phase::Idle {
-        span.core.finish(probe(&value));
+    if span.core.is_recording() {
+        finish(&mut span.core, probe(&value));
     }
-    span.close(0);
+    span.attached = Attached::No;
     value
+}
+
+#[inline(never)]
+fn finish(core: &mut Core, outcome: Outcome) {
+    core.finish(outcome);
 }

@@ -22,5 +22,6 @@ mod forest;
 mod text;
 mod tree;
 
+#[allow(unused_imports)]
 pub(crate) use exporter::{json_lines, tree};
 pub use tree::{Tree, TreeSpan};

@@ -1,0 +1,141 @@
+//! The start of a span with options, with a `tracestate`, or with a sampler that must be asked.
+
+use opentelemetry::Context;
+use opentelemetry::trace::{Link, SpanKind, TraceContextExt, TraceId, TraceState};
+use opentelemetry_sdk::trace::SamplingDecision;
+
+use super::core::{Core, Found, Sampled, link_to};
+use super::live::{self, Handle};
+use super::local::Local;
+use super::options::{Options, Parent};
+use super::record::flag;
+use super::sampler::{self, state};
+
+/// What the parent's context gives besides the parent.
+struct Base {
+    cx: Context,
+    parent: Found,
+    trace_state: TraceState,
+}
+
+impl Base {
+    fn by_context(cx: Context, parent: Found) -> Self {
+        let trace_state =
+            if parent.span == 0 { TraceState::NONE } else { cx.span().span_context().trace_state().clone() };
+        Self { cx, parent, trace_state }
+    }
+}
+
+impl Core {
+    /// Starts the span as the options say. Gives the context to attach; `None` where nothing changes.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn begin_with(&mut self, local: &Local, options: Options) -> Option<Context> {
+        let current = Context::current();
+        if current.is_telemetry_suppressed() {
+            return None;
+        }
+        local.stats()?;
+        let Options { name, kind, parent, mut links, scope, mut attributes } = options;
+        let base = match parent {
+            Parent::Current => {
+                let found = Found::by_current(local, &current);
+                Base::by_context(current, found)
+            }
+            Parent::Root => {
+                links.extend(link_to(Found::by_current(local, &current)));
+                Base { cx: current, parent: Found::NONE, trace_state: TraceState::NONE }
+            }
+            Parent::Context(cx) => {
+                let found = Found::by_context(&cx);
+                Base::by_context(cx, found)
+            }
+            Parent::Span(span) => Base {
+                cx: current,
+                parent: Found::from_span_context(&span),
+                trace_state: span.trace_state().clone(),
+            },
+        };
+        let kind_at_start = kind.unwrap_or(self.site.kind);
+        let (sampled, trace_state) = if sampler::current_state() == state::ASK {
+            let name = name.as_deref().unwrap_or(self.site.name);
+            let asked = ask(local, &base, name, kind_at_start.into(), &attributes, &links)?;
+            attributes.extend(asked.attributes);
+            if asked.sampled.records {
+                self.make_record(asked.sampled, base.parent, asked.flags);
+            }
+            (asked.sampled, asked.trace_state)
+        } else {
+            let decided = self.decide(local, base.parent);
+            let Some(sampled) = decided else {
+                // Below an unsampled span: under a parent that was given, what is inside must find it.
+                let given = Found::by_context(&Context::current()).span != base.parent.span;
+                return given.then(|| base.cx.with_remote_span_context(base.parent.to_span_context()));
+            };
+            (sampled, base.trace_state)
+        };
+        let span_context = sampled.span_context(trace_state.clone());
+        let Some(record) = &mut self.record else {
+            return Some(base.cx.with_remote_span_context(span_context));
+        };
+        if trace_state != TraceState::NONE {
+            record.side().trace_state = Some(trace_state);
+        }
+        let said = name.is_some()
+            || kind.is_some()
+            || scope.is_some()
+            || !links.is_empty()
+            || !attributes.is_empty();
+        if said {
+            let side = record.side();
+            side.name = name;
+            side.kind = kind;
+            side.scope = scope;
+            links.into_iter().for_each(|link| side.add_link(link));
+            attributes.into_iter().for_each(|attribute| side.set_attribute(attribute));
+        }
+        let (live, generation) = live::acquire();
+        self.live = Some((live, generation));
+        let cx = base.cx.with_span(Handle::new(span_context, live, generation));
+        self.read_start();
+        Some(cx)
+    }
+}
+
+/// A custom sampler's answer.
+struct Asked {
+    sampled: Sampled,
+    flags: u8,
+    trace_state: TraceState,
+    attributes: Vec<opentelemetry::KeyValue>,
+}
+
+fn ask(
+    local: &Local,
+    base: &Base,
+    name: &str,
+    kind: SpanKind,
+    attributes: &[opentelemetry::KeyValue],
+    links: &[Link],
+) -> Option<Asked> {
+    let sampler = sampler::custom()?;
+    let trace = if base.parent.span == 0 {
+        (u128::from(local.next_id()) << 64) | u128::from(local.next_id())
+    } else {
+        base.parent.trace
+    };
+    let parent_context = (base.parent.span != 0).then_some(&base.cx);
+    let answer = sampler.should_sample(parent_context, TraceId::from(trace), name, &kind, attributes, links);
+    let (records, sampled, flags) = match answer.decision {
+        SamplingDecision::Drop => (false, 0, 0),
+        SamplingDecision::RecordOnly => (true, 0, flag::RECORD_ONLY),
+        SamplingDecision::RecordAndSample => (true, 1, 0),
+    };
+    let trace_flags = (base.parent.trace_flags & !1) | sampled;
+    Some(Asked {
+        sampled: Sampled { trace, span: local.next_id(), trace_flags, records },
+        flags,
+        trace_state: answer.trace_state,
+        attributes: answer.attributes,
+    })
+}
