@@ -1,0 +1,1 @@
+//! What the macros accept, refuse and expand to, without a compiler.
