@@ -94,8 +94,9 @@ impl Condition {
                 )))
             }
             _ if first => Some(Notice::Warning(format!(
-                "exporter `{}` lost a batch of {spans} spans: {why}",
-                self.name
+                "exporter `{}` lost a batch of {}: {why}",
+                self.name,
+                counted(spans as u64)
             ))),
             _ => None,
         }
@@ -120,7 +121,11 @@ impl Condition {
     /// The destination took a batch except for some spans.
     pub(super) fn refused(&mut self, now: Instant, spans: usize, why: &str) -> Option<Notice> {
         self.trouble(now, spans).then(|| {
-            Notice::Warning(format!("exporter `{}`: the destination refused {spans} spans: {why}", self.name))
+            Notice::Warning(format!(
+                "exporter `{}`: the destination refused {}: {why}",
+                self.name,
+                counted(spans as u64)
+            ))
         })
     }
 
@@ -137,9 +142,10 @@ impl Condition {
             let lost = std::mem::take(&mut self.lost_spans);
             self.state = State::Ok;
             Notice::Recovery(format!(
-                "exporter `{}` works again after {} s; {lost} spans were lost",
+                "exporter `{}` works again after {} s; lost meanwhile: {}",
                 self.name,
-                now.saturating_duration_since(self.since).as_secs()
+                now.saturating_duration_since(self.since).as_secs(),
+                counted(lost)
             ))
         })
     }
@@ -164,6 +170,10 @@ impl Condition {
         self.since = now;
         true
     }
+}
+
+fn counted(spans: u64) -> String {
+    if spans == 1 { "1 span".to_owned() } else { format!("{spans} spans") }
 }
 
 #[cfg(test)]
@@ -212,7 +222,9 @@ mod tests {
         let line = condition.batch_arrived(now + Duration::from_secs(90));
         assert_eq!(
             line,
-            Some(Notice::Recovery("exporter `otlp` works again after 90 s; 300 spans were lost".into()))
+            Some(Notice::Recovery(
+                "exporter `otlp` works again after 90 s; lost meanwhile: 300 spans".into()
+            ))
         );
         assert_eq!(condition.health(), HealthState::Ok);
     }
