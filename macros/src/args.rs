@@ -236,9 +236,9 @@ fn positional_name(input: ParseStream<'_>, args: &mut Args, first: bool) -> syn:
     if !first {
         let text = as_written(&literal);
         let message = if args.name.is_some() {
-            format!("the span already has a name; remove {text}")
+            format!("the span already has a name; remove `{text}`")
         } else {
-            format!("the name comes first; move {text} to the front")
+            format!("the name comes first; move `{text}` to the front")
         };
         return Err(syn::Error::new(literal.span(), message));
     }
@@ -417,10 +417,15 @@ pub(crate) fn choice<T: Copy>(input: ParseStream<'_>, word: &str, choices: &[(&s
         return Ok(*choice);
     }
     let lower = text.trim_matches('"').rsplit("::").next().unwrap_or_default().to_ascii_lowercase();
+    let lower = match lower.as_str() {
+        "true" => "on".to_owned(),
+        "false" => "off".to_owned(),
+        _ => lower,
+    };
     let message = match choices.iter().find(|(name, _)| *name == lower) {
         Some((name, _)) => format!("`{word}` is a bare word; write `{word} = {name}`"),
         None => format!(
-            "unknown {word} `{}`; expected {}",
+            "`{}` is no value of `{word}`; expected {}",
             text.trim_matches('"'),
             one_of(choices.iter().map(|(name, _)| *name))
         ),

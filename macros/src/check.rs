@@ -4,7 +4,6 @@ use crate::args::{Args, ErrMode, Kind, Name, Returns};
 use crate::error::{Errors, one_of};
 use crate::fields::Value;
 use crate::item::{Function, Returned};
-use syn::spanned::Spanned as _;
 
 /// Arguments that exclude each other; told at the second one.
 pub(crate) fn arguments(args: &Args, errors: &mut Errors) {
@@ -120,14 +119,14 @@ fn track_caller(args: &Args, function: &Function, macro_name: &str, errors: &mut
         let message = format!(
             "`#[track_caller]` with `#[{macro_name}]` is not possible on async functions; remove one of them"
         );
-        errors.at(attr.span(), message);
+        errors.over(attr, message);
         return false;
     }
     let guarded = matches!(function.returned(), Returned::Nothing | Returned::Never)
         || matches!(args.err, Some(ErrMode::Ignore));
     if !guarded {
-        errors.at(
-            attr.span(),
+        errors.over(
+            attr,
             "with `#[track_caller]`, the closure round the body would become the caller; add `err = ignore`",
         );
     }

@@ -148,7 +148,7 @@ fn expand(item: &ItemStruct, carriers: &Carriers<'_>) -> TokenStream {
     let (inject, extract) = match &carriers.headers {
         Some((name, ty, _)) => {
             // At the field's type: a type that holds no headers is reported there.
-            let at = Span::mixed_site().located_at(ty.span());
+            let at = Span::call_site().located_at(ty.span());
             (quote_spanned!(at=> &mut self.#name), quote_spanned!(at=> &self.#name))
         }
         None => {

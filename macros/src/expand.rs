@@ -5,7 +5,7 @@
 use crate::args::{Args, ErrMode, Kind, Name, Returns};
 use crate::fields::{Field, Mode, Value, as_str_literal};
 use crate::item::{Function, Returned, is_infer, is_static_str, nameable};
-use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream, TokenTree};
+use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
 use syn::spanned::Spanned as _;
 use syn::{Expr, Type};
@@ -40,9 +40,14 @@ pub(crate) struct Plan<'a> {
 
 /// `::throughline::__private`, or what `crate = PATH` says.
 pub(crate) fn private(args: &Args) -> TokenStream {
+    private_at(args, Span::call_site())
+}
+
+/// The same, for calls that a message of the compiler may be about: all of it has the place of the user's token.
+pub(crate) fn private_at(args: &Args, at: Span) -> TokenStream {
     match &args.krate {
         Some(path) => quote!(#path::__private),
-        None => quote_spanned!(Span::mixed_site()=> ::throughline::__private),
+        None => quote_spanned!(Span::mixed_site().located_at(at)=> ::throughline::__private),
     }
 }
 
@@ -68,7 +73,7 @@ pub(crate) fn function(plan: &Plan<'_>, function: &Function, head: &TokenStream)
                 let ty = nameable(&ty);
                 let span = ours("span", Span::call_site());
                 let open = plan.open(&rt, &span, Slot::Stack);
-                let probe = plan.probe(&rt, ret_span);
+                let probe = plan.probe(ret_span);
                 let call = quote_spanned!(Span::mixed_site().located_at(ret_span)=> in_span);
                 quote!(#open #rt::#call::<#ty, _, _>(&mut #span, move || #body, #probe))
             }
@@ -76,7 +81,7 @@ pub(crate) fn function(plan: &Plan<'_>, function: &Function, head: &TokenStream)
                 let span = ours("span", Span::call_site());
                 let future = ours("future", ret_span);
                 let open = plan.open(&rt, &span, Slot::Owned);
-                let probe = plan.probe(&rt, ret_span);
+                let probe = plan.probe(ret_span);
                 let ty = nameable(&ty);
                 let output = output.as_ref().map_or_else(|| quote!(_), |ty| nameable(ty).into_token_stream());
                 let wrapped = quote!(#rt::traced(#span, #future, #probe));
@@ -127,17 +132,18 @@ fn async_body(plan: &Plan<'_>, function: &Function, rt: &TokenStream) -> TokenSt
     let ret_span = function.return_span();
     let span = ours("span", Span::call_site());
     let open = plan.open(rt, &span, Slot::Owned);
-    let probe = plan.probe(rt, ret_span);
-    let edge = return_edge(&function.returned_type(), rt, ret_span);
+    let probe = plan.probe(ret_span);
+    let edge = return_edge(function.returned_type().as_ref(), plan.args, ret_span);
     let body = &function.body;
     let block = braces(body, quote!(#edge #body));
     quote!(#rt::traced({ #open #span }, async move #block, #probe).await)
 }
 
 /// Tells the async block its type, at the user's return type, so that a mismatch is reported against it.
-fn return_edge(ty: &Option<Type>, rt: &TokenStream, at: Span) -> TokenStream {
+fn return_edge(ty: Option<&Type>, args: &Args, at: Span) -> TokenStream {
     match ty {
         Some(ty) if !is_infer(ty) => {
+            let rt = private_at(args, at);
             quote_spanned!(Span::mixed_site().located_at(at)=> if false { return #rt::edge::<#ty>(); })
         }
         _ => TokenStream::new(),
@@ -185,7 +191,7 @@ impl Plan<'_> {
             Slot::Owned => quote!(OwnedSpan),
         };
         let condition = self.condition(rt, span, slot);
-        let sets = self.args.fields.iter().enumerate().map(|(index, field)| self.set(rt, span, index, field));
+        let sets = self.args.fields.iter().enumerate().map(|(index, field)| self.set(span, index, field));
         quote! {
             let mut #span = #rt::#ty::idle(#site);
             if #condition { #(#sets)* }
@@ -236,8 +242,9 @@ impl Plan<'_> {
                 (Slot::Owned, false) => quote!(open),
                 (Slot::Owned, true) => quote!(open_batch),
             };
-            let call = respan(call, message.span());
-            return quote!(#rt::kafka::#call(&mut #span, &#message, || #options));
+            let rt = private_at(self.args, message.span());
+            let at = Span::mixed_site().located_at(message.span());
+            return quote_spanned!(at=> #rt::kafka::#call(&mut #span, &#message, || #options));
         }
         let options = self.options(rt);
         let verb = match slot {
@@ -283,7 +290,8 @@ impl Plan<'_> {
         Some(quote!(#rt::Options::new() #calls))
     }
 
-    fn set(&self, rt: &TokenStream, span: &Ident, index: usize, field: &Field) -> TokenStream {
+    fn set(&self, span: &Ident, index: usize, field: &Field) -> TokenStream {
+        let rt = private_at(self.args, field.value.span());
         let at = Span::mixed_site().located_at(field.value.span());
         let value = &field.value;
         let reference = reference_to(value, at);
@@ -310,7 +318,8 @@ impl Plan<'_> {
     }
 
     /// What looks at the returned value.
-    pub(crate) fn probe(&self, rt: &TokenStream, at: Span) -> TokenStream {
+    pub(crate) fn probe(&self, at: Span) -> TokenStream {
+        let rt = private_at(self.args, at);
         let r = ours("r", at);
         let at = Span::mixed_site().located_at(at);
         match &self.args.err {
@@ -341,6 +350,11 @@ pub(crate) fn call_at(word: &str, value: &Expr) -> TokenStream {
 pub(crate) fn reference_to(value: &Value, at: Span) -> TokenStream {
     match value {
         Value::Named(name) => quote_spanned!(at=> &#name),
+        // From `$value:expr` of a `macro_rules!`: the invisible delimiters do not hold it together.
+        Value::Expr(Expr::Group(group)) => {
+            let expr = &group.expr;
+            quote_spanned!(at=> &(#expr))
+        }
         Value::Expr(expr) => {
             let reference = Expr::Reference(syn::ExprReference {
                 attrs: Vec::new(),
@@ -358,14 +372,4 @@ fn literal_str(expr: &Expr) -> Option<&syn::LitStr> {
         Expr::Lit(syn::ExprLit { lit: syn::Lit::Str(literal), .. }) => Some(literal),
         _ => None,
     }
-}
-
-/// The same tokens with another place.
-fn respan(tokens: TokenStream, at: Span) -> TokenStream {
-    let at = Span::mixed_site().located_at(at);
-    let moved = tokens.into_iter().map(|mut token| {
-        token.set_span(at);
-        token
-    });
-    moved.collect::<Vec<TokenTree>>().into_iter().collect()
 }

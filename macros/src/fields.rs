@@ -63,7 +63,7 @@ pub(crate) fn parse(input: ParseStream<'_>, errors: &mut Errors) -> Vec<Field> {
         match field(input) {
             Ok(field) => {
                 if is_known(&fields, &field.key) {
-                    let key = as_written(&field.key);
+                    let key = field.key.text();
                     errors.over(&field.key, format_args!("the key `{key}` is given twice; keep one of them"));
                 } else {
                     fields.push(field);
@@ -90,6 +90,15 @@ fn is_known(fields: &[Field], key: &Key) -> bool {
         (Key::Const(a), Key::Const(b)) => a.to_string() == b.to_string(),
         _ => false,
     })
+}
+
+impl Key {
+    fn text(&self) -> String {
+        match self {
+            Key::Literal(literal) => literal.value(),
+            Key::Const(path) => as_written(path),
+        }
+    }
 }
 
 impl ToTokens for Key {
@@ -121,7 +130,9 @@ fn field(input: ParseStream<'_>) -> syn::Result<Field> {
             return assigned(input, Key::Literal(key));
         }
         if fork.peek(Token![:]) && !fork.peek(Token![::]) {
-            return Err(fork.error(format_args!("write `{} = ..`", key.value())));
+            fork.parse::<Token![:]>()?;
+            let value = fork.parse::<Expr>().map_or_else(|_| "..".to_owned(), as_written);
+            return Err(syn::Error::new(key.span(), format!("write `{} = {value}`", key.value())));
         }
     }
     bare(input, Mode::Typed, None)

@@ -3,7 +3,7 @@
 use crate::args::{self, Args};
 use crate::check;
 use crate::error::Errors;
-use crate::expand::{Opening, Plan, Slot, private, reference_to};
+use crate::expand::{Opening, Plan, Slot, private, private_at, reference_to};
 use crate::fields::{self, Mode, as_str_literal};
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{quote, quote_spanned};
@@ -87,14 +87,16 @@ fn enabled(args: &Args, operand: Operand<'_>) -> TokenStream {
                 ReturnType::Type(_, ty) => (quote!(#ty), ty.span()),
                 ReturnType::Default => (quote!(_), closure.span()),
             };
-            let probe = plan.probe(&rt, at);
+            let probe = plan.probe(at);
             quote!({ #open #rt::in_span::<#ty, _, _>(&mut #span, #closure, #probe) })
         }
         Operand::Future(future) => {
             let open = plan.open(&rt, &span, Slot::Owned);
-            let probe = plan.probe(&rt, future.span());
-            let into = quote_spanned!(Span::mixed_site().located_at(future.span())=> into_future);
-            quote!(#rt::traced({ #open #span }, #rt::#into(#future), #probe))
+            let probe = plan.probe(future.span());
+            let at = Span::mixed_site().located_at(future.span());
+            let located = private_at(args, future.span());
+            let future = quote_spanned!(at=> #located::into_future(#future));
+            quote!(#rt::traced({ #open #span }, #future, #probe))
         }
     }
 }
@@ -139,17 +141,18 @@ pub(crate) fn record(input: TokenStream) -> TokenStream {
 fn record_enabled(args: &Args) -> TokenStream {
     let rt = private(args);
     let records = args.fields.iter().map(|field| {
+        let located = private_at(args, field.value.span());
         let at = Span::mixed_site().located_at(field.value.span());
         let key = &field.key;
         let value = &field.value;
         let reference = reference_to(value, at);
         let value = match field.mode {
-            Mode::Display => quote_spanned!(at=> #rt::FieldValue::display(#reference)),
-            Mode::Debug => quote_spanned!(at=> #rt::FieldValue::debug(#reference)),
+            Mode::Display => quote_spanned!(at=> #located::FieldValue::display(#reference)),
+            Mode::Debug => quote_spanned!(at=> #located::FieldValue::debug(#reference)),
             Mode::Typed if as_str_literal(value).is_some() => {
-                quote_spanned!(at=> #rt::FieldValue::Static(#value))
+                quote_spanned!(at=> #located::FieldValue::Static(#value))
             }
-            Mode::Typed => quote_spanned!(at=> #rt::to_value(#reference)),
+            Mode::Typed => quote_spanned!(at=> #located::to_value(#reference)),
         };
         quote!(#rt::current::record_value(#key, #value);)
     });

@@ -179,31 +179,12 @@ fn key(args: &mut Args, input: ParseStream<'_>) -> syn::Result<()> {
         "utf8" => {
             let content;
             syn::parenthesized!(content in input);
-            let wrong = |_| syn::Error::new(word.span(), "write `key = utf8(max = 64)`");
-            content.call(Ident::parse_any).map_err(wrong).and_then(|max| match max == "max" {
-                true => Ok(()),
-                false => Err(syn::Error::new(max.span(), "write `key = utf8(max = 64)`")),
-            })?;
-            content.parse::<Token![=]>().map_err(wrong)?;
-            let max: LitInt = content.parse().map_err(wrong)?;
-            if max.base10_parse::<usize>().is_err() || !content.is_empty() {
-                return Err(syn::Error::new(
-                    max.span(),
-                    "write the greatest length in bytes, such as `utf8(max = 64)`",
-                ));
-            }
-            Setting::KeyUtf8(max)
+            Setting::KeyUtf8(whole(&content, key_length)?)
         }
         "with" if input.peek(syn::token::Paren) => {
             let content;
             syn::parenthesized!(content in input);
-            let path = content.call(Path::parse_mod_style).map_err(|error| {
-                syn::Error::new(
-                    error.span(),
-                    "write `with(path)`, the path of a `fn(&[u8]) -> Option<String>`",
-                )
-            })?;
-            Setting::KeyWith(path)
+            Setting::KeyWith(whole(&content, key_function)?)
         }
         other => {
             return Err(syn::Error::new(
@@ -214,6 +195,32 @@ fn key(args: &mut Args, input: ParseStream<'_>) -> syn::Result<()> {
     };
     args.kafka.0.push(setting);
     Ok(())
+}
+
+/// What `read` makes of the whole content; nothing is left over that syn would report besides.
+fn whole<T>(content: ParseStream<'_>, read: fn(ParseStream<'_>) -> syn::Result<T>) -> syn::Result<T> {
+    let value = read(content);
+    content.parse::<TokenStream>()?;
+    value
+}
+
+fn key_length(content: ParseStream<'_>) -> syn::Result<LitInt> {
+    let at = content.span();
+    let wrong = |_| syn::Error::new(at, "write the greatest length in bytes, such as `key = utf8(max = 64)`");
+    let word = content.call(Ident::parse_any).map_err(wrong)?;
+    content.parse::<Token![=]>().map_err(wrong)?;
+    let max: LitInt = content.parse().map_err(wrong)?;
+    if word != "max" || max.base10_parse::<usize>().is_err() || !content.is_empty() {
+        return Err(wrong(content.error("")));
+    }
+    Ok(max)
+}
+
+fn key_function(content: ParseStream<'_>) -> syn::Result<Path> {
+    let at = content.span();
+    let wrong = |_| syn::Error::new(at, "write `with(path)`, the path of a `fn(&[u8]) -> Option<String>`");
+    let path = content.call(Path::parse_mod_style).map_err(wrong)?;
+    if content.is_empty() { Ok(path) } else { Err(wrong(content.error(""))) }
 }
 
 fn headers(args: &mut Args, input: ParseStream<'_>, errors: &mut Errors) {

@@ -46,15 +46,27 @@ pub fn edge<T>() -> T {
     message = "`{Self}` is not a future",
     label = "write `|| ..` for synchronous code, `async {{ .. }}` or a call that returns a future"
 )]
-pub trait SpanFuture: IntoFuture {}
+pub trait SpanFuture {
+    /// The future to wrap.
+    type Future: Future;
+    /// Makes it, as `.await` would.
+    fn into_span_future(self) -> Self::Future;
+}
 
 #[diagnostic::do_not_recommend]
-impl<F: IntoFuture> SpanFuture for F {}
+impl<F: IntoFuture> SpanFuture for F {
+    type Future = F::IntoFuture;
+
+    #[inline]
+    fn into_span_future(self) -> F::IntoFuture {
+        self.into_future()
+    }
+}
 
 /// The future that `span!` wraps.
 #[inline]
-pub fn into_future<F: SpanFuture>(future: F) -> F::IntoFuture {
-    future.into_future()
+pub fn into_future<F: SpanFuture>(future: F) -> F::Future {
+    future.into_span_future()
 }
 
 /// The value of the closure that `span!` holds when tracing is compiled out.

@@ -1,0 +1,9 @@
+use rdkafka::message::OwnedMessage;
+use throughline::kafka_consumer;
+
+#[kafka_consumer(root)]
+fn handle(message: &OwnedMessage) {
+    let _ = message;
+}
+
+fn main() {}

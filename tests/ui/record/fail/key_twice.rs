@@ -1,0 +1,6 @@
+use throughline::record;
+
+fn main() {
+    let order = (1, 2);
+    record!(id = order.0, id = order.1);
+}

@@ -1,0 +1,6 @@
+use throughline::record;
+
+fn main() {
+    let order = (1, 2);
+    record!(order.0);
+}

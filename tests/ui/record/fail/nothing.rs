@@ -1,0 +1,7 @@
+use throughline::record;
+
+fn main() {
+    let order = (1, 2);
+    record!();
+    let _ = order;
+}

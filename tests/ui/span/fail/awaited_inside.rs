@@ -1,0 +1,5 @@
+use throughline::span;
+
+fn main() {
+    let _ = async { span!("orders.load", std::future::ready(1).await) };
+}

@@ -1,0 +1,5 @@
+use throughline::span;
+
+fn main() {
+    span!("orders.load", { 1 });
+}

@@ -1,0 +1,5 @@
+use throughline::span;
+
+fn main() {
+    let _ = span!("orders.load", 1 + 1);
+}

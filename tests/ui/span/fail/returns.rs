@@ -1,0 +1,5 @@
+use throughline::span;
+
+fn main() {
+    span!("orders.load", returns = future, async {});
+}

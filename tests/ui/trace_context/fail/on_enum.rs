@@ -1,0 +1,8 @@
+use throughline::TraceContext;
+
+#[derive(TraceContext)]
+enum Order {
+    Placed,
+}
+
+fn main() {}

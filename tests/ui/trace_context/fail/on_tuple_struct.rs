@@ -1,0 +1,6 @@
+use throughline::TraceContext;
+
+#[derive(TraceContext)]
+struct Order(Option<String>);
+
+fn main() {}

@@ -1,0 +1,7 @@
+use throughline::traced_span;
+
+#[traced_span("a")]
+#[traced_span("b")]
+fn load() {}
+
+fn main() {}

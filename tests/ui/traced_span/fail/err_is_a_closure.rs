@@ -1,0 +1,8 @@
+use throughline::traced_span;
+
+#[traced_span(err = |_| None)]
+fn load(id: u64) -> Result<u64, std::fmt::Error> {
+    Ok(id)
+}
+
+fn main() {}

@@ -1,0 +1,10 @@
+use throughline::traced_span;
+
+struct Order;
+
+#[traced_span(fields(orders))]
+fn load(orders: &[Order]) -> usize {
+    orders.len()
+}
+
+fn main() {}

@@ -1,0 +1,10 @@
+use throughline::traced_span;
+
+struct Order(u64);
+
+#[traced_span(fields(%order))]
+fn load(order: Order) -> u64 {
+    order.0
+}
+
+fn main() {}

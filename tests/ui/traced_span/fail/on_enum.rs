@@ -1,0 +1,6 @@
+use throughline::traced_span;
+
+#[traced_span]
+enum Orders {}
+
+fn main() {}

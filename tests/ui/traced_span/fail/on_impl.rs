@@ -1,0 +1,10 @@
+use throughline::traced_span;
+
+struct Orders;
+
+#[traced_span]
+impl Orders {
+    fn load(&self) {}
+}
+
+fn main() {}

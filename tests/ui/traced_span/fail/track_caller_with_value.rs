@@ -1,0 +1,9 @@
+use throughline::traced_span;
+
+#[traced_span]
+#[track_caller]
+fn load(id: u64) -> u64 {
+    id
+}
+
+fn main() {}
