@@ -4,6 +4,7 @@ use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{self, Poll};
 
 use opentelemetry::KeyValue;
@@ -19,17 +20,36 @@ use tokio::sync::{Notify, oneshot};
 use super::{attributes, error};
 use crate::span::OwnedSpan;
 
+/// Records that were handed over and not yet reported.
+///
+/// librdkafka's own count falls when the report is taken from its queue, which is before the span has ended.
+#[derive(Debug, Default)]
+pub(super) struct Pending {
+    count: AtomicUsize,
+    /// Told at each report, which is when the queue has room again.
+    pub(super) reported: Notify,
+}
+
+impl Pending {
+    pub(super) fn count(&self) -> usize {
+        self.count.load(Ordering::Acquire)
+    }
+}
+
 /// What librdkafka keeps with a record and gives back with its report.
 #[derive(Debug)]
 pub struct InFlight {
     span: Option<OwnedSpan>,
     report: Option<oneshot::Sender<OwnedDeliveryResult>>,
+    pending: Arc<Pending>,
 }
 
 impl InFlight {
-    pub(super) fn new(span: OwnedSpan) -> (Box<Self>, DeliveryFuture) {
+    pub(super) fn new(span: OwnedSpan, pending: &Arc<Pending>) -> (Box<Self>, DeliveryFuture) {
         let (report, receiver) = oneshot::channel();
-        (Box::new(InFlight { span: Some(span), report: Some(report) }), DeliveryFuture { receiver })
+        let pending = Arc::clone(pending);
+        pending.count.fetch_add(1, Ordering::Relaxed);
+        (Box::new(InFlight { span: Some(span), report: Some(report), pending }), DeliveryFuture { receiver })
     }
 
     /// Ends the span of a record that was refused before it was queued.
@@ -59,6 +79,8 @@ impl Drop for InFlight {
         if let Some(span) = self.span.take() {
             span.cancel();
         }
+        self.pending.count.fetch_sub(1, Ordering::Release);
+        self.pending.reported.notify_waiters();
     }
 }
 
@@ -84,8 +106,6 @@ impl Future for DeliveryFuture {
 #[derive(Clone, Debug)]
 pub struct TracedContext<C> {
     pub(super) user: C,
-    /// Told at each report, which is when the queue has room again.
-    pub(super) reported: Arc<Notify>,
 }
 
 impl<C: ClientContext> TracedContext<C> {
@@ -149,6 +169,5 @@ impl<C: ClientContext + 'static> ProducerContext for TracedContext<C> {
             // Wakes a task, which runs code of the executor.
             guarded(|| drop(report.send(result)));
         }
-        self.reported.notify_waiters();
     }
 }

@@ -18,9 +18,8 @@ use rdkafka::producer::{BaseRecord, FutureRecord, Producer, PurgeConfig, Threade
 use rdkafka::types::{RDKafkaConfRes, RDKafkaErrorCode};
 use rdkafka::util::Timeout;
 use rdkafka::{ClientContext, TopicPartitionList};
-use tokio::sync::Notify;
 
-use super::delivery::{DeliveryFuture, InFlight, TracedContext};
+use super::delivery::{DeliveryFuture, InFlight, Pending, TracedContext};
 use super::{KeyText, attributes};
 use crate::propagation;
 use crate::span::{self, Kind, Options, OwnedSpan, Scope, Site};
@@ -67,7 +66,7 @@ pub struct TracedProducer<C: ClientContext + 'static = DefaultClientContext> {
 
 struct Shared<C: ClientContext + 'static> {
     producer: ThreadedProducer<TracedContext<C>>,
-    reported: Arc<Notify>,
+    pending: Arc<Pending>,
     /// Attributes that are the same for all records of this producer.
     constant: Vec<KeyValue>,
 }
@@ -114,10 +113,8 @@ impl<C: ClientContext + 'static> FromClientConfigAndContext<C> for TracedProduce
             constant.push(KeyValue::new(attributes::SERVER_ADDRESS, address));
             constant.push(KeyValue::new(attributes::SERVER_PORT, i64::from(port)));
         }
-        let reported = Arc::new(Notify::new());
-        let context = TracedContext { user: context, reported: Arc::clone(&reported) };
-        let producer = ThreadedProducer::from_config_and_context(config, context)?;
-        Ok(TracedProducer { shared: Arc::new(Shared { producer, reported, constant }) })
+        let producer = ThreadedProducer::from_config_and_context(config, TracedContext { user: context })?;
+        Ok(TracedProducer { shared: Arc::new(Shared { producer, pending: Arc::default(), constant }) })
     }
 }
 
@@ -165,7 +162,7 @@ impl<C: ClientContext + 'static> TracedProducer<C> {
         let (mut record, delivery) = self.prepare(record, created);
         loop {
             // Listening before trying: a report between the two is not missed.
-            let mut room = pin!(self.shared.reported.notified());
+            let mut room = pin!(self.shared.pending.reported.notified());
             room.as_mut().enable();
             let (error, refused) = match self.shared.producer.send(record) {
                 Ok(()) => break,
@@ -221,20 +218,21 @@ impl<C: ClientContext + 'static> TracedProducer<C> {
     pub async fn close(self, deadline: Duration) -> usize {
         let end = Instant::now() + deadline;
         let left = loop {
-            let mut reported = pin!(self.shared.reported.notified());
+            let mut reported = pin!(self.shared.pending.reported.notified());
             reported.as_mut().enable();
-            // Asks librdkafka to send now instead of after `linger.ms`; with no timeout it does not block.
-            if self.shared.producer.flush(Duration::ZERO).is_ok() {
+            if self.shared.pending.count() == 0 {
                 return 0;
             }
+            // Asks librdkafka to send now instead of after `linger.ms`; with no timeout it does not block.
+            let _ = self.shared.producer.flush(Duration::ZERO);
             let remaining = end.saturating_duration_since(Instant::now());
             if remaining.is_zero() {
-                break self.shared.producer.in_flight_count();
+                break self.shared.pending.count();
             }
             let _ = tokio::time::timeout(remaining.min(QUEUE_FULL_PAUSE), reported).await;
         };
         self.shared.producer.purge(PurgeConfig::default().queue().inflight());
-        usize::try_from(left).unwrap_or(0)
+        left
     }
 
     /// Begins the span, writes its context into the record and joins both.
@@ -266,7 +264,7 @@ impl<C: ClientContext + 'static> TracedProducer<C> {
             // Tracing is off: the trace that this record belongs to goes on without a span of ours.
             (None, None) => propagation::inject_trace_context(&mut headers),
         }
-        let (delivery_opaque, delivery) = InFlight::new(send);
+        let (delivery_opaque, delivery) = InFlight::new(send, &self.shared.pending);
         (BaseRecord { topic, partition, payload, key, timestamp, headers, delivery_opaque }, delivery)
     }
 }
@@ -316,8 +314,19 @@ impl<C: ClientContext + 'static> Producer<TracedContext<C>> for TracedProducer<C
         self.shared.producer.client()
     }
 
+    /// Returns when the spans of all records have ended, which is a moment after librdkafka calls them delivered.
     fn flush<T: Into<Timeout>>(&self, timeout: T) -> KafkaResult<()> {
-        self.shared.producer.flush(timeout)
+        let timeout = timeout.into();
+        let begun = Instant::now();
+        self.shared.producer.flush(timeout)?;
+        while self.shared.pending.count() > 0 {
+            if matches!(timeout, Timeout::After(limit) if begun.elapsed() >= limit) {
+                return Err(KafkaError::Flush(RDKafkaErrorCode::OperationTimedOut));
+            }
+            // The polling thread is inside the last callbacks.
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        Ok(())
     }
 
     fn purge(&self, flags: PurgeConfig) {

@@ -85,6 +85,7 @@ pub(crate) enum ExportError {
     /// Will not work with this batch however often it is tried.
     Permanent { message: Cow<'static, str> },
     /// The receiver takes only smaller batches: this one is halved.
+    #[cfg_attr(not(feature = "otlp"), allow(dead_code))] // no other built-in exporter has such a limit
     TooLarge { message: Cow<'static, str> },
     /// The destination is gone for good (a closed pipe): the exporter is turned off.
     Closed { message: Cow<'static, str> },

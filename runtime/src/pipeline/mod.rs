@@ -153,6 +153,12 @@ impl Pipeline {
         self.provider.clone()
     }
 
+    /// Offers every span that ended before the call to the exporters, and waits for none of them. False if the
+    /// deadline passed.
+    pub(crate) fn collect(&self, deadline: Instant) -> bool {
+        self.collector.collect(deadline)
+    }
+
     /// Delivers every span that ended before the call, or says at the deadline what is left.
     pub(crate) fn flush(&self, deadline: Instant) -> Report {
         let collected = self.collector.collect(deadline);

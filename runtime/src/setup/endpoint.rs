@@ -108,6 +108,7 @@ impl Endpoint {
     }
 
     /// The URL to connect to, with everything that is secret.
+    #[cfg_attr(not(feature = "otlp"), allow(dead_code))]
     pub(crate) fn url(&self) -> String {
         self.write(self.user_info.as_deref())
     }

@@ -52,6 +52,16 @@ pub enum SetupError {
         source: io::Error,
     },
 
+    /// An exporter cannot be built from its settings: a header, a certificate or a key that cannot be used.
+    #[error("the exporter `{exporter}` cannot be built from its settings")]
+    Exporter {
+        /// The exporter's name, such as `otlp`.
+        exporter: &'static str,
+        /// What it cannot use.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+
     /// The operating system gives us no thread.
     #[error("a thread of the tracing pipeline cannot be started")]
     Thread {

@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use opentelemetry::global;
 
+#[cfg(feature = "otlp")]
+use super::OtlpSettings;
 use super::builder::Setup;
 use super::choice::{ConsoleFormat, Exporter};
 use super::effective::Source;
@@ -12,6 +14,8 @@ use super::sampling::Sampler;
 use super::settings::Settings;
 use super::telemetry::{self, Shared, Telemetry};
 use super::{panic_hook, signal};
+#[cfg(feature = "otlp")]
+use crate::export::otlp::OtlpConfig;
 use crate::pipeline::exporter::BatchExporter;
 use crate::pipeline::{Pipeline, PipelineSettings};
 use crate::propagation::Propagator;
@@ -103,13 +107,38 @@ fn exporters(settings: &mut Settings) -> Result<Vec<Box<dyn BatchExporter>>, Set
                 ConsoleFormat::Tree => export::console::tree(),
                 ConsoleFormat::Json => export::console::json_lines(),
             }),
+            #[cfg(feature = "otlp")]
             Exporter::Otlp => {
-                let _ = settings.otlp.take();
+                if let Some(otlp) = settings.otlp.take() {
+                    exporters.push(otlp_exporter(otlp)?);
+                }
             }
+            // Refused when the settings were resolved.
+            #[cfg(not(feature = "otlp"))]
+            Exporter::Otlp => {}
             Exporter::None => {}
         }
     }
     Ok(exporters)
+}
+
+#[cfg(feature = "otlp")]
+fn otlp_exporter(settings: OtlpSettings) -> Result<Box<dyn BatchExporter>, SetupError> {
+    let build = match settings.protocol {
+        #[cfg(feature = "otlp-grpc")]
+        super::OtlpProtocol::Grpc => export::otlp::grpc,
+        _ => export::otlp::http,
+    };
+    build(OtlpConfig {
+        name: Exporter::Otlp.as_str().to_owned(),
+        url: settings.endpoint.url(),
+        headers: settings.headers,
+        timeout: settings.timeout,
+        gzip: settings.gzip,
+        certificate: settings.certificate,
+        client_identity: settings.client_identity,
+    })
+    .map_err(|source| SetupError::Exporter { exporter: "otlp", source: Box::new(source) })
 }
 
 fn sampler(setup: &mut Setup, decided: Sampler) -> SamplerSetting {

@@ -12,10 +12,13 @@
 mod builder;
 mod choice;
 mod effective;
+// Without the exporter its settings are still read, for the error that names the feature.
+#[cfg_attr(not(feature = "otlp"), allow(dead_code))]
 mod endpoint;
 mod environment;
 mod error;
 mod install;
+#[cfg_attr(not(feature = "otlp"), allow(dead_code))]
 mod otlp;
 mod panic_hook;
 mod parse;

@@ -23,6 +23,7 @@ const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Everything that the OTLP exporter needs to know, read once and passed explicitly.
 #[derive(Clone)]
+#[cfg_attr(not(feature = "otlp"), allow(dead_code))] // refused in such a build, hence never read
 pub(crate) struct OtlpSettings {
     /// Where to: over HTTP the full URL, over gRPC scheme, host and port.
     pub(crate) endpoint: Endpoint,

@@ -164,7 +164,7 @@ fn host_name(environment: &Environment) -> Option<String> {
 /// The id that the container runtime left in the control group (v1) or the mounts (v2); none outside a container.
 fn container_id() -> Option<String> {
     let cgroup = fs::read_to_string("/proc/self/cgroup").ok();
-    let found = cgroup.as_deref().and_then(|text| text.lines().find_map(|line| id_of_64_digits(line)));
+    let found = cgroup.as_deref().and_then(|text| text.lines().find_map(id_of_64_digits));
     found.or_else(|| {
         let mounts = fs::read_to_string("/proc/self/mountinfo").ok()?;
         mounts.lines().filter(|line| line.contains("/containers/")).find_map(id_of_64_digits)

@@ -33,8 +33,10 @@ impl Sampler {
 const VARIABLE: &str = "OTEL_TRACES_SAMPLER";
 const ARGUMENT: &str = "OTEL_TRACES_SAMPLER_ARG";
 
-/// The words, each with what it needs of the argument.
-const WORDS: &[(&str, fn(f64) -> Sampler)] = &[
+/// Makes a sampler of the argument, if it takes one.
+type Make = fn(f64) -> Sampler;
+
+const WORDS: &[(&str, Make)] = &[
     ("always_on", |_| Sampler::AlwaysOn),
     ("always_off", |_| Sampler::AlwaysOff),
     ("traceidratio", Sampler::Ratio),

@@ -44,6 +44,7 @@ pub(crate) struct Settings {
     pub(crate) resource: Resource,
     pub(crate) exporters: Vec<Exporter>,
     /// `Some` exactly when `exporters` has `Otlp`.
+    #[cfg_attr(not(feature = "otlp"), allow(dead_code))]
     pub(crate) otlp: Option<OtlpSettings>,
     pub(crate) sampler: sampling::Sampler,
     pub(crate) propagators: Vec<Format>,
@@ -254,7 +255,7 @@ fn propagators(r: &mut Resolver<'_>, code: Option<Vec<Format>>) -> Vec<Format> {
             match parse::word(name, &words) {
                 Ok(format) => named.push(format),
                 Err(expected) => {
-                    r.warn(variable, format!("names `{name}`, which is left out; expected {expected}"))
+                    r.warn(variable, format!("names `{name}`, which is left out; expected {expected}"));
                 }
             }
         }

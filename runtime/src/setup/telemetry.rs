@@ -51,9 +51,7 @@ impl Shared {
 
 /// The report of a program that does not trace.
 fn nothing() -> Report {
-    let mut report = Report::default();
-    report.deadline_met = true;
-    report
+    Report { deadline_met: true, ..Report::default() }
 }
 
 /// A timeout for ever is a year: the clock's range ends somewhere.
@@ -128,6 +126,11 @@ impl Telemetry {
     /// The report says what did not arrive by then.
     pub fn flush(&self, timeout: Duration) -> Report {
         self.shared.flush(timeout)
+    }
+
+    /// Has every span that has ended before the call looked at by the collector; waits for no exporter.
+    pub(crate) fn collect(&self, timeout: Duration) -> bool {
+        self.shared.pipeline.as_ref().is_none_or(|pipeline| pipeline.collect(deadline(timeout)))
     }
 
     /// Delivers what is left and ends tracing; blocks for at most `timeout`.

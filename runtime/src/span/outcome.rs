@@ -104,6 +104,7 @@ fn failed(error_type: Cow<'static, str>, description: Option<String>) -> Outcome
 pub struct Probe<'a, T>(pub &'a T);
 
 /// The ways to find an outcome, most specific first. A module, so that an expansion imports them all at once.
+#[allow(missing_docs, reason = "named by expansions only")]
 pub mod probe {
     use super::{Debug, Display, Outcome, Probe, failed, type_of};
 
@@ -185,6 +186,7 @@ pub mod probe {
 pub struct DebugProbe<'a, E>(pub &'a E);
 
 /// The two ways of `err = debug`: the description is `Debug` in both.
+#[allow(missing_docs, reason = "named by expansions only")]
 pub mod probe_debug {
     use super::{Debug, DebugProbe, ErrorType, Outcome, failed, type_of};
 

@@ -22,6 +22,5 @@ mod forest;
 mod text;
 mod tree;
 
-#[allow(unused_imports)]
 pub(crate) use exporter::{json_lines, tree};
 pub use tree::{Tree, TreeSpan};

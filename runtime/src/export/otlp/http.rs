@@ -156,7 +156,10 @@ fn failed(error: &reqwest::Error) -> ExportError {
 
 /// An answer other than success (OTLP specification, "Failures" and "OTLP/HTTP Throttling").
 fn refused(status: StatusCode, pause: Option<Duration>, body: &[u8]) -> ExportError {
-    let message = explained(status, body).into();
+    let details = RpcStatus::decode(body).ok();
+    // The header is the rule; some receivers answer as they would over gRPC.
+    let pause = pause.or_else(|| details.as_ref()?.retry_delay());
+    let message = explained(status, details, body).into();
     match status {
         StatusCode::TOO_MANY_REQUESTS
         | StatusCode::BAD_GATEWAY
@@ -168,9 +171,9 @@ fn refused(status: StatusCode, pause: Option<Duration>, body: &[u8]) -> ExportEr
 }
 
 /// The status, and the receiver's own words: a `google.rpc.Status` by the specification, often plain text.
-fn explained(status: StatusCode, body: &[u8]) -> String {
-    let words = match RpcStatus::decode(body) {
-        Ok(status) if !status.message.is_empty() => status.message,
+fn explained(status: StatusCode, details: Option<RpcStatus>, body: &[u8]) -> String {
+    let words = match details {
+        Some(status) if !status.message.is_empty() => status.message,
         _ => String::from_utf8_lossy(body).into_owned(),
     };
     let words: String =

@@ -16,13 +16,12 @@ use std::fmt;
 use std::time::Duration;
 
 #[cfg(feature = "otlp-grpc")]
-#[allow(unused_imports)]
 pub(crate) use self::grpc::grpc;
-#[allow(unused_imports)]
 pub(crate) use self::http::http;
 
 /// What an OTLP exporter is told; all of it read and parsed by set-up.
 #[derive(Clone)]
+#[cfg_attr(not(feature = "otlp-tls"), allow(dead_code))] // the certificates
 pub(crate) struct OtlpConfig {
     /// For reports and log lines: `otlp`, `jaeger`.
     pub(crate) name: String,

@@ -25,6 +25,7 @@ use self::worker::Post;
 use super::exporter::BatchExporter;
 use super::report::{ExporterHealth, ExporterReport};
 use crate::diagnostics;
+use crate::testing::tap;
 
 /// Limits of the delivery.
 #[derive(Clone, Copy, Debug)]
@@ -99,6 +100,7 @@ impl Delivery {
     // The batch is shared from the first exporter on; a caller has no use for it afterwards.
     #[allow(clippy::needless_pass_by_value)]
     pub(crate) fn offer(&self, batch: Arc<Vec<SpanData>>, bytes: usize) {
+        tap::offer(&batch);
         for lane in &self.lanes {
             lane.offer(Arc::clone(&batch), bytes);
         }
