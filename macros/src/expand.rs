@@ -109,8 +109,13 @@ pub(crate) fn function(plan: &Plan<'_>, function: &Function, head: &TokenStream)
     };
     let inner_attrs = &function.inner_attrs;
     let outer = braces(body, quote!(#inner_attrs #inner));
-    // The body keeps its braces inside the ones that hold the calls; for a body of one expression that would warn.
-    quote!(#[allow(unused_braces)] #head #outer)
+    // The body keeps its braces inside the ones that hold the calls; for a body of one expression that would warn. An
+    // `async fn` that returns a future (a `JoinHandle`) is no `async` block that forgot to await one.
+    let allow = match function.sig.asyncness {
+        Some(_) => quote!(#[allow(unused_braces, clippy::async_yields_async)]),
+        None => quote!(#[allow(unused_braces)]),
+    };
+    quote!(#allow #head #outer)
 }
 
 /// A group in the user's brace token: other spans lose lints on the user's code.
@@ -335,7 +340,7 @@ impl Plan<'_> {
             None if self.function.is_some_and(Function::returns_nothing) => {
                 quote_spanned!(at=> |_| #rt::Outcome::None)
             }
-            None => quote_spanned!(at=> |#r| { use #rt::probe::*; (&&&&&&#rt::Probe(#r)).outcome() }),
+            None => quote_spanned!(at=> |#r| { use #rt::probe::*; (&&&&&#rt::Probe(#r)).outcome() }),
         }
     }
 }

@@ -37,6 +37,7 @@ impl Core {
         }
         local.stats()?;
         let Options { name, kind, parent, mut links, scope, mut attributes } = options;
+        let is_named = matches!(parent, Parent::Context(_) | Parent::Span(_));
         let base = match parent {
             Parent::Current => {
                 let found = Found::by_current(local, &current);
@@ -51,9 +52,9 @@ impl Core {
                 Base::by_context(cx, found)
             }
             Parent::Span(span) => Base {
-                cx: current,
                 parent: Found::from_span_context(&span),
                 trace_state: span.trace_state().clone(),
+                cx: current.with_remote_span_context(span),
             },
         };
         let kind_at_start = kind.unwrap_or(self.site.kind);
@@ -68,9 +69,9 @@ impl Core {
         } else {
             let decided = self.decide(local, base.parent);
             let Some(sampled) = decided else {
-                // Below an unsampled span: under a parent that was given, what is inside must find it.
-                let given = Found::by_context(&Context::current()).span != base.parent.span;
-                return given.then(|| base.cx.with_remote_span_context(base.parent.to_span_context()));
+                // An unsampled parent that was named is current inside, or what begins there would be the root of
+                // a new trace.
+                return is_named.then_some(base.cx);
             };
             (sampled, base.trace_state)
         };

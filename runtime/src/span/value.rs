@@ -188,10 +188,10 @@ impl<T: ToElement> ToValue for [T] {
     fn to_value(&self) -> FieldValue {
         let values = || self.iter().map(ToValue::to_value);
         FieldValue::Array(Box::new(match T::KIND {
-            ElementKind::Bool => Array::Bool(values().filter_map(as_bool).collect()),
-            ElementKind::F64 => Array::F64(values().filter_map(as_f64).collect()),
+            ElementKind::Bool => Array::Bool(values().filter_map(|value| as_bool(&value)).collect()),
+            ElementKind::F64 => Array::F64(values().filter_map(|value| as_f64(&value)).collect()),
             ElementKind::Text => Array::String(values().map(into_text).collect()),
-            ElementKind::I64 => match values().map(as_i64).collect() {
+            ElementKind::I64 => match values().map(|value| as_i64(&value)).collect() {
                 Some(integers) => Array::I64(integers),
                 // An array has one type: one integer that does not fit makes all of them strings.
                 None => Array::String(values().map(into_text).collect()),
@@ -220,17 +220,16 @@ impl ToValue for FieldValue {
     }
 }
 
-#[allow(clippy::needless_pass_by_value, reason = "given by an iterator of values")]
-fn as_bool(value: FieldValue) -> Option<bool> {
-    if let FieldValue::Bool(value) = value { Some(value) } else { None }
+fn as_bool(value: &FieldValue) -> Option<bool> {
+    if let FieldValue::Bool(value) = value { Some(*value) } else { None }
 }
 
-fn as_f64(value: FieldValue) -> Option<f64> {
-    if let FieldValue::F64(value) = value { Some(value) } else { None }
+fn as_f64(value: &FieldValue) -> Option<f64> {
+    if let FieldValue::F64(value) = value { Some(*value) } else { None }
 }
 
-fn as_i64(value: FieldValue) -> Option<i64> {
-    if let FieldValue::I64(value) = value { Some(value) } else { None }
+fn as_i64(value: &FieldValue) -> Option<i64> {
+    if let FieldValue::I64(value) = value { Some(*value) } else { None }
 }
 
 fn into_text(value: FieldValue) -> StringValue {

@@ -1,1 +1,0 @@
-//! What the macros accept, refuse and expand to, without a compiler.

@@ -1,0 +1,8 @@
+//! Kafka in librdkafka's embedded cluster: from the producer to `#[kafka_consumer]`, with good and hostile headers.
+//!
+//! The numbers in the comments are those of the conventions that the room `kafka` keeps to.
+
+mod consumer;
+mod headers;
+mod producer;
+mod support;

@@ -1,0 +1,10 @@
+//! What the macros record, read from exported spans: every shape of function with every ending, and every argument.
+
+mod arguments;
+mod cancelled;
+mod endings;
+mod fields;
+mod functions;
+mod inline;
+mod outcome;
+mod support;
