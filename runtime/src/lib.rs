@@ -1,5 +1,33 @@
 //! One attribute on a function, one call at start-up, one trace from the first HTTP request through Kafka to the
 //! last worker.
+//!
+//! ```no_run
+//! use throughline::{setup_tracing, traced_span};
+//!
+//! #[traced_span("planning.generate_plan", fields(task_id))]
+//! fn generate_plan(task_id: u64) -> Result<u32, std::num::ParseIntError> {
+//!     "3".parse()
+//! }
+//!
+//! fn main() -> Result<(), throughline::SetupError> {
+//!     let _telemetry = setup_tracing("planner")?; // everything else comes from the environment
+//!     let _ = generate_plan(17);
+//!     Ok(()) // dropping the guard delivers what is left
+//! }
+//! ```
+//!
+//! | to | read |
+//! |---|---|
+//! | turn tracing on, and see which variables there are | [`guide::setup`], [`setup_tracing`], [`Setup`] |
+//! | make spans, with every argument of `#[traced_span]` | [`guide::spans`] |
+//! | carry a trace to another process | [`guide::propagation`], [`inject_trace_context`], [`extract_trace_context`] |
+//! | have trace ids in log lines | `guide::logs` (feature `log`) |
+//! | trace a web server | `guide::server` (feature `server`) |
+//! | trace Kafka | `kafka` (feature `kafka`) |
+//! | look at spans in tests | [`guide::testing`], [`testing::capture`] |
+//!
+//! A library that wants to be traceable depends on this crate with `default-features = false`: its attributes then cost
+//! nothing until an application turns the feature `enable` on.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![cfg_attr(not(test), warn(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
@@ -47,6 +75,39 @@ pub use span::current::{
 };
 pub use span::{ErrorInfo, ErrorType, FieldValue, ToElement, ToValue};
 pub use throughline_macros::{TraceContext, kafka_consumer, record, span, traced_span};
+
+/// Guides, longer than a reference and with code that is tested.
+pub mod guide {
+    #[doc = include_str!("../docs/setup.md")]
+    pub mod setup {}
+
+    #[doc = include_str!("../docs/spans.md")]
+    #[cfg(feature = "enable")]
+    pub mod spans {}
+
+    #[doc = include_str!("../docs/propagation.md")]
+    #[cfg(feature = "enable")]
+    pub mod propagation {}
+
+    #[doc = include_str!("../docs/logs.md")]
+    #[cfg(feature = "log")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "log")))]
+    pub mod logs {}
+
+    #[doc = include_str!("../docs/server.md")]
+    #[cfg(feature = "server")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "server")))]
+    pub mod server {}
+
+    #[doc = include_str!("../docs/testing.md")]
+    #[cfg(feature = "enable")]
+    pub mod testing {}
+}
+
+#[cfg(doctest)]
+#[cfg(feature = "enable")]
+#[doc = include_str!("../../README.md")]
+struct Readme;
 
 /// What the macros expand to. Not part of the public interface: it changes without notice.
 #[doc(hidden)]
