@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::io::Read as _;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 use std::time::Duration;
 
@@ -66,6 +66,7 @@ type Decide = Box<dyn FnMut(&ExportTraceServiceRequest) -> Reply + Send>;
 
 struct Shared {
     received: Mutex<Vec<(Received, Reply)>>,
+    arrived: Condvar,
     decide: Mutex<Decide>,
 }
 
@@ -73,6 +74,7 @@ impl Shared {
     fn receive(&self, headers: HeaderMap, request: ExportTraceServiceRequest) -> Reply {
         let reply = (self.decide.lock().expect("no test panics in it"))(&request);
         self.received.lock().expect("no code panics under it").push((Received { headers, request }, reply));
+        self.arrived.notify_all();
         reply
     }
 }
@@ -99,7 +101,11 @@ impl Receiver {
 
     /// Replies as the function says.
     pub fn deciding(decide: impl FnMut(&ExportTraceServiceRequest) -> Reply + Send + 'static) -> Self {
-        let shared = Arc::new(Shared { received: Mutex::default(), decide: Mutex::new(Box::new(decide)) });
+        let shared = Arc::new(Shared {
+            received: Mutex::default(),
+            arrived: Condvar::new(),
+            decide: Mutex::new(Box::new(decide)),
+        });
         let (stop, stopped) = oneshot::channel();
         let (tell, ports) = std::sync::mpsc::channel();
         let served = Arc::clone(&shared);
@@ -135,6 +141,18 @@ impl Receiver {
     /// Every request, also those that were not taken.
     pub fn requests(&self) -> Vec<Received> {
         self.received().into_iter().map(|(received, _)| received).collect()
+    }
+
+    /// Waits until so many requests have arrived.
+    pub fn wait_for_requests(&self, count: usize) {
+        let received = self.shared.received.lock().expect("no code panics under it");
+        let limit = Duration::from_secs(60);
+        let (received, _) = self
+            .shared
+            .arrived
+            .wait_timeout_while(received, limit, |received| received.len() < count)
+            .expect("no code panics under it");
+        assert!(received.len() >= count, "{} of {count} requests in {limit:?}", received.len());
     }
 
     /// The spans of the requests that were taken.

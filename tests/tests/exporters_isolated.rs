@@ -107,3 +107,39 @@ fn resource_reaches_the_exporter() {
     assert!(telemetry.shutdown(FAR).is_complete());
     assert_eq!(*names.lock().expect("no panic"), ["test"]);
 }
+
+/// An exporter that is itself written with annotated functions and the plain API.
+mod instrumented {
+    use super::*;
+    use throughline::traced_span;
+
+    #[derive(Debug)]
+    pub(super) struct Instrumented(pub(super) Arc<Mutex<Vec<bool>>>);
+
+    #[traced_span("INSERT")]
+    fn insert() -> Option<String> {
+        throughline::trace_id()
+    }
+
+    impl SpanExporter for Instrumented {
+        async fn export(&self, _: Vec<SpanData>) -> OTelSdkResult {
+            let plain = opentelemetry::global::tracer("client").start("POST").is_recording();
+            let annotated = insert().is_some();
+            self.0.lock().expect("no panic").extend([plain, annotated]);
+            Ok(())
+        }
+    }
+}
+
+#[test]
+fn instrumented_exporter_makes_no_spans() {
+    // Turns on recording in this process.
+    let recorded = throughline::testing::capture(|| opentelemetry::global::tracer("app").start("app").end());
+    assert_eq!(recorded.spans().len(), 1);
+
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let telemetry = setup().exporter(instrumented::Instrumented(Arc::clone(&seen))).local().expect("set-up");
+    send(&telemetry, 1);
+    assert!(telemetry.shutdown(FAR).is_complete());
+    assert_eq!(*seen.lock().expect("no panic"), [false, false]);
+}

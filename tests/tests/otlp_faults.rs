@@ -119,6 +119,8 @@ fn receiver_that_hangs_keeps_nobody_beyond_the_deadline_and_is_told() {
         let receiver = Receiver::deciding(|_| Reply::Hangs);
         let telemetry = start(&receiver, protocol);
         send(&telemetry, 6);
+        let _ = telemetry.flush(Duration::ZERO);
+        receiver.wait_for_requests(1);
         let begin = Instant::now();
         let report = telemetry.shutdown(Duration::from_millis(100));
         assert!(begin.elapsed() < FAR, "{protocol:?}");
@@ -134,7 +136,7 @@ fn hanging_receiver_costs_the_batch_after_the_export_timeout() {
     for protocol in BOTH {
         let receiver = Receiver::replying([Reply::Hangs]);
         let telemetry =
-            setup(&receiver, protocol).export_timeout(Duration::from_millis(100)).local().expect("set-up");
+            setup(&receiver, protocol).export_timeout(Duration::from_secs(1)).local().expect("set-up");
         send(&telemetry, 2);
         let report = telemetry.flush(FAR);
         assert_eq!(report.exporters[0].dropped.export_failed, 2, "{protocol:?}: {report}");

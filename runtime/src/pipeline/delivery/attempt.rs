@@ -73,6 +73,7 @@ pub(super) async fn deliver(
                 tally.why_failed = Some(message.into_owned());
             }
             ExportError::Transient { retry_after, message } => {
+                lane.attempt_failed(&message);
                 let now = Instant::now();
                 if let Some(pause) = retry_after {
                     lane.hold_until(now + pause);

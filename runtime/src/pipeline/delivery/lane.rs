@@ -367,6 +367,11 @@ impl Lane {
         self.finish(state, None);
     }
 
+    /// An attempt failed that will be made again: worth no log line, but whoever asks shall see it.
+    pub(super) fn attempt_failed(&self, why: &str) {
+        self.lock().last_error = Some(why.to_owned());
+    }
+
     /// The receiver asked for a pause; it holds for the batches after this one, too.
     pub(super) fn hold_until(&self, until: Instant) {
         self.lock().not_before = Some(until);

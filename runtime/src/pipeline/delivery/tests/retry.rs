@@ -1,4 +1,5 @@
 use super::*;
+use crate::pipeline::report::HealthState;
 
 #[tokio::test(start_paused = true)]
 async fn transient_error_is_tried_again_and_counted_once() {
@@ -9,6 +10,16 @@ async fn transient_error_is_tried_again_and_counted_once() {
     let report = lane.lane.report();
     assert_eq!((report.exported, report.dropped.total(), report.undelivered), (10, 0, 0));
     assert!(lane.lines.lock().unwrap().is_empty(), "a retry that worked is not worth a line");
+}
+
+#[tokio::test(start_paused = true)]
+async fn error_is_told_while_the_batch_is_still_being_tried() {
+    let lane = one_lane(|_| transient());
+    lane.offer(1);
+    lane.pass(Duration::from_secs(1)).await;
+    let health = lane.lane.health();
+    assert_eq!(health.last_error.as_deref(), Some("503 Service Unavailable"));
+    assert_eq!((health.in_flight, health.state), (1, HealthState::Ok));
 }
 
 #[tokio::test(start_paused = true)]
