@@ -3,15 +3,15 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 
-use opentelemetry::trace::{SpanContext, SpanId, Status, TraceFlags, TraceId, TraceState};
+use opentelemetry::trace::{SpanContext, SpanId, Status, TraceFlags, TraceState};
 use opentelemetry::{InstrumentationScope, KeyValue};
 use opentelemetry_sdk::trace::{SpanData, SpanEvents, SpanLinks};
 
 use super::timeline::{Times, system_time};
-use crate::span::Site;
 use crate::span::limits::{self, SpanLimits};
 use crate::span::record::{Record, flag};
 use crate::span::side::Side;
+use crate::span::{Site, trace_id};
 
 /// What a call site gives to each of its spans, made once.
 #[derive(Debug)]
@@ -76,7 +76,7 @@ impl Converter {
 
         SpanData {
             span_context: SpanContext::new(
-                TraceId::from(trace),
+                trace_id(trace),
                 SpanId::from(span),
                 TraceFlags::new(trace_flags),
                 false,

@@ -12,7 +12,7 @@ use std::thread::Thread;
 use rtrb::{Consumer, Producer, PushError, RingBuffer};
 
 use super::counters::{self, DropReason};
-use super::record::Entry;
+use super::record::{Entry, Record};
 
 /// Records of a chunk: about 30 KiB.
 const FULL: usize = 256;
@@ -49,11 +49,11 @@ pub(crate) struct Exchange {
     next_id: AtomicUsize,
     collector: OnceLock<Thread>,
     woken: AtomicBool,
-    /// After shutdown: nobody reads any more.
-    closed: AtomicBool,
 }
 
 static EXCHANGE: OnceLock<Exchange> = OnceLock::new();
+/// After shutdown: nobody reads any more.
+static CLOSED: AtomicBool = AtomicBool::new(false);
 
 /// Makes the process's exchange. `max_bytes` bounds records and what they own, each by half; `max_spans` bounds by
 /// count as well.
@@ -71,7 +71,6 @@ pub(crate) fn install(max_bytes: usize, max_spans: Option<usize>) -> &'static Ex
             next_id: AtomicUsize::new(0),
             collector: OnceLock::new(),
             woken: AtomicBool::new(false),
-            closed: AtomicBool::new(false),
         }
     })
 }
@@ -100,7 +99,7 @@ impl Exchange {
 
     /// Refuses entries from here on.
     pub(crate) fn close(&self) {
-        self.closed.store(true, Ordering::Release);
+        CLOSED.store(true, Ordering::Release);
     }
 
     /// Chunks to drain and give back. Taken before the opened ones are, and drained after: a chunk may have been
@@ -201,11 +200,31 @@ pub(super) fn register_thread() {
     let _ = CHUNK.try_with(|_| ());
 }
 
+/// Hands over a record that owns nothing on the heap, and leaves `None`.
+#[inline]
+pub(super) fn push_record(open: &mut Option<Record>) {
+    let pushed = CHUNK.try_with(|chunk| {
+        let Ok(mut chunk) = chunk.try_borrow_mut() else { return false };
+        match &mut chunk.writer {
+            Some(writer) if !writer.entries.is_full() && !CLOSED.load(Ordering::Relaxed) => {
+                let entry = open.take().map(Entry::Span);
+                writer.entries.write_chunk_uninit(1).is_ok_and(|place| place.fill_from_iter(entry) == 1)
+            }
+            _ => false,
+        }
+    });
+    if !matches!(pushed, Ok(true))
+        && let Some(record) = open.take()
+    {
+        push(Entry::Span(record), 0);
+    }
+}
+
 /// Hands one entry over. `heap_bytes` is what it owns on the heap.
 #[inline]
 pub(crate) fn push(entry: Entry, heap_bytes: usize) {
     let Some(exchange) = EXCHANGE.get() else { return };
-    if exchange.closed.load(Ordering::Relaxed) {
+    if CLOSED.load(Ordering::Relaxed) {
         counters::dropped(DropReason::AlreadyShutdown, 1);
         return;
     }

@@ -36,7 +36,7 @@ pub(super) struct Core {
 /// The parent that was found, as numbers.
 #[derive(Clone, Copy)]
 pub(super) struct Found {
-    pub(super) trace: u128,
+    pub(super) trace: [u64; 2],
     /// Zero: none, the span will be a root.
     pub(super) span: u64,
     pub(super) trace_flags: u8,
@@ -44,13 +44,13 @@ pub(super) struct Found {
 }
 
 impl Found {
-    pub(super) const NONE: Self = Self { trace: 0, span: 0, trace_flags: 0, is_remote: false };
+    pub(super) const NONE: Self = Self { trace: [0; 2], span: 0, trace_flags: 0, is_remote: false };
 
     #[inline]
     pub(super) fn from_span_context(context: &SpanContext) -> Self {
-        let trace = u128::from_be_bytes(context.trace_id().to_bytes());
+        let trace = words(context.trace_id());
         let span = u64::from_be_bytes(context.span_id().to_bytes());
-        if trace == 0 || span == 0 {
+        if trace == [0; 2] || span == 0 {
             return Self::NONE;
         }
         Self { trace, span, trace_flags: context.trace_flags().to_u8(), is_remote: context.is_remote() }
@@ -80,13 +80,26 @@ impl Found {
 
     pub(super) fn to_span_context(self) -> SpanContext {
         SpanContext::new(
-            TraceId::from(self.trace),
+            trace_id(self.trace),
             SpanId::from(self.span),
             TraceFlags::new(self.trace_flags),
             self.is_remote,
             TraceState::NONE,
         )
     }
+}
+
+/// A trace id as two words, the higher first.
+#[allow(clippy::cast_possible_truncation)]
+#[inline]
+pub(super) fn words(id: TraceId) -> [u64; 2] {
+    let number = u128::from_be_bytes(id.to_bytes());
+    [(number >> 64) as u64, number as u64]
+}
+
+#[inline]
+pub(crate) fn trace_id(words: [u64; 2]) -> TraceId {
+    TraceId::from((u128::from(words[0]) << 64) | u128::from(words[1]))
 }
 
 /// What the fast path found.
@@ -181,9 +194,8 @@ impl Core {
         let mut sampled =
             Sampled { trace: parent.trace, span: 0, trace_flags: parent.trace_flags, records: true };
         if parent.span == 0 {
-            let low = local.next_id();
-            sampled.trace = (u128::from(local.next_id()) << 64) | u128::from(low);
-            sampled.trace_flags = u8::from(sampler::samples_root(low));
+            sampled.trace = [local.next_id(), local.next_id()];
+            sampled.trace_flags = u8::from(sampler::samples_root(sampled.trace[1]));
             sampled.records = sampled.trace_flags != 0;
         } else if parent.trace_flags & 1 == 0 {
             return None;
@@ -240,7 +252,7 @@ impl Core {
     fn span_context_of(&self, record: &Record) -> SpanContext {
         let trace_state = record.side.as_ref().and_then(|side| side.trace_state.clone());
         SpanContext::new(
-            TraceId::from(record.trace),
+            trace_id(record.trace),
             SpanId::from(record.span),
             TraceFlags::new(record.trace_flags),
             false,
@@ -296,16 +308,16 @@ impl Core {
     /// return.
     #[inline(always)]
     pub(super) fn end(&mut self, how: u8) {
-        let Some(mut record) = self.record.take() else { return };
+        let Some(record) = &mut self.record else { return };
         record.end = clock::read(record.flags & flag::TICKS != 0);
         record.flags |= how;
         if let Some((live, generation)) = self.live.take() {
             if live.is_written() {
-                take_written(&mut record, live, generation);
+                take_written(record, live, generation);
             }
             live::release(live, generation);
         }
-        hand_over(record);
+        hand_over(&mut self.record);
     }
 
     /// Takes what was written to this leaf on this thread.
@@ -332,7 +344,7 @@ impl Core {
 /// Ids and decision of a span that begins.
 #[derive(Clone, Copy)]
 pub(super) struct Sampled {
-    pub(super) trace: u128,
+    pub(super) trace: [u64; 2],
     pub(super) span: u64,
     pub(super) trace_flags: u8,
     pub(super) records: bool,
@@ -342,7 +354,7 @@ impl Sampled {
     #[inline(always)]
     pub(super) fn span_context(self, trace_state: TraceState) -> SpanContext {
         SpanContext::new(
-            TraceId::from(self.trace),
+            trace_id(self.trace),
             SpanId::from(self.span),
             TraceFlags::new(self.trace_flags),
             false,
@@ -351,24 +363,39 @@ impl Sampled {
     }
 }
 
+/// Leaves nothing behind. The record goes by reference down to its place in the chunk: it is copied once.
 #[inline(always)]
-fn hand_over(mut record: Record) {
+fn hand_over(open: &mut Option<Record>) {
+    let Some(record) = open else { return };
     let stats = local::with(|local| {
         if local.leaf_writes.get() {
-            take_leaf_writes(&mut record);
+            take_leaf_writes(record);
         }
         local.stats()
     });
+    if record.flags & (flag::RECORD_ONLY | flag::OWNS_HEAP) != 0 || stats.is_none() {
+        return hand_over_rare(open, stats.is_some());
+    }
+    if let Some(stats) = stats {
+        stats.count_ended();
+    }
+    chunk::push_record(open);
+}
+
+#[cold]
+#[inline(never)]
+fn hand_over_rare(open: &mut Option<Record>, can_record: bool) {
+    let Some(record) = open.take() else { return };
     if record.flags & flag::RECORD_ONLY != 0 {
         return;
     }
-    match stats {
-        Some(stats) => {
+    match local::with(Local::stats) {
+        Some(stats) if can_record => {
             stats.count_ended();
             let heap_bytes = record.heap_bytes();
             chunk::push(Entry::Span(record), heap_bytes);
         }
-        None => counters::dropped(DropReason::ThreadExit, 1),
+        _ => counters::dropped(DropReason::ThreadExit, 1),
     }
 }
 

@@ -4,14 +4,15 @@
 //! the leaf is the innermost span; when somebody attaches another, that one is.
 
 use opentelemetry::Context;
-use opentelemetry::trace::{SpanContext, SpanId, TraceContextExt, TraceFlags, TraceId, TraceState};
+use opentelemetry::trace::{SpanContext, SpanId, TraceContextExt, TraceFlags, TraceState};
 
+use super::core::trace_id;
 use super::local::Local;
 
 /// A leaf, as its children need it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Leaf {
-    pub(super) trace: u128,
+    pub(super) trace: [u64; 2],
     /// Zero: no leaf.
     pub(super) span: u64,
     /// OpenTelemetry's active span when the leaf began; zero: none.
@@ -20,12 +21,12 @@ pub(super) struct Leaf {
 }
 
 impl Leaf {
-    pub(super) const NONE: Self = Self { trace: 0, span: 0, under: 0, trace_flags: 0 };
+    pub(super) const NONE: Self = Self { trace: [0; 2], span: 0, under: 0, trace_flags: 0 };
 
     /// As OpenTelemetry's type, with the `tracestate` of the span around it.
     pub(super) fn to_span_context(self, trace_state: TraceState) -> SpanContext {
         SpanContext::new(
-            TraceId::from(self.trace),
+            trace_id(self.trace),
             SpanId::from(self.span),
             TraceFlags::new(self.trace_flags),
             false,

@@ -41,6 +41,7 @@ mod stream;
 mod sync;
 mod value;
 
+pub(crate) use core::trace_id;
 pub use fields::{Slot, set, set_debug, set_display, set_static};
 pub use future::{Traced, traced};
 pub use limits::SpanLimits;

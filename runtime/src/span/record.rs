@@ -29,7 +29,7 @@ pub(crate) mod flag {
 #[derive(Debug)]
 pub(crate) struct Record {
     pub(crate) site: &'static Site,
-    pub(crate) trace: u128,
+    pub(crate) trace: [u64; 2],
     pub(crate) span: u64,
     /// Zero for a root.
     pub(crate) parent: u64,

@@ -1,10 +1,10 @@
 //! The start of a span with options, with a `tracestate`, or with a sampler that must be asked.
 
 use opentelemetry::Context;
-use opentelemetry::trace::{Link, SpanKind, TraceContextExt, TraceId, TraceState};
+use opentelemetry::trace::{Link, SpanKind, TraceContextExt, TraceState};
 use opentelemetry_sdk::trace::SamplingDecision;
 
-use super::core::{Core, Found, Sampled, link_to};
+use super::core::{Core, Found, Sampled, link_to, trace_id};
 use super::live::{self, Handle};
 use super::local::Local;
 use super::options::{Options, Parent};
@@ -120,13 +120,9 @@ fn ask(
     links: &[Link],
 ) -> Option<Asked> {
     let sampler = sampler::custom()?;
-    let trace = if base.parent.span == 0 {
-        (u128::from(local.next_id()) << 64) | u128::from(local.next_id())
-    } else {
-        base.parent.trace
-    };
+    let trace = if base.parent.span == 0 { [local.next_id(), local.next_id()] } else { base.parent.trace };
     let parent_context = (base.parent.span != 0).then_some(&base.cx);
-    let answer = sampler.should_sample(parent_context, TraceId::from(trace), name, &kind, attributes, links);
+    let answer = sampler.should_sample(parent_context, trace_id(trace), name, &kind, attributes, links);
     let (records, sampled, flags) = match answer.decision {
         SamplingDecision::Drop => (false, 0, 0),
         SamplingDecision::RecordOnly => (true, 0, flag::RECORD_ONLY),
