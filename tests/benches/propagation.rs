@@ -2,10 +2,9 @@
 //!
 //! `cargo bench -p throughline-tests --bench propagation`. Wanted: inject at most 0.25 of the SDK's time, extract at most
 //! 0.35. Each figure is the best of several rounds that alternate between the two, so that a busy machine hits both.
-#![allow(unsafe_code)] // counting allocations needs a global allocator
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
+mod counting;
+
 use std::collections::HashMap;
 use std::hint::black_box;
 use std::time::Instant;
@@ -16,28 +15,8 @@ use opentelemetry::{Context, global};
 use opentelemetry_sdk::propagation::TraceContextPropagator;
 use throughline::propagation::{Duplicates, Propagator, codec};
 
-struct Counting;
-
-thread_local! {
-    static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
-}
-
-// SAFETY: every call goes to the system's allocator as it came; the counter does not allocate.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        ALLOCATIONS.set(ALLOCATIONS.get() + 1);
-        // SAFETY: the caller's contract.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: the caller's contract.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
-
 #[global_allocator]
-static ALLOCATOR: Counting = Counting;
+static ALLOCATOR: counting::Counting = counting::Counting;
 
 const ROUNDS: usize = 15;
 const CALLS: u32 = 100_000;
@@ -68,12 +47,12 @@ impl Extractor for StockView<'_> {
 
 /// Nanoseconds and allocations of one call.
 fn once(work: &mut dyn FnMut()) -> (f64, f64) {
-    let (allocations, start) = (ALLOCATIONS.get(), Instant::now());
+    let (allocations, start) = (counting::on_this_thread().0, Instant::now());
     for _ in 0..CALLS {
         work();
     }
     let elapsed = start.elapsed().as_secs_f64() * 1e9;
-    (elapsed / f64::from(CALLS), (ALLOCATIONS.get() - allocations) as f64 / f64::from(CALLS))
+    (elapsed / f64::from(CALLS), (counting::on_this_thread().0 - allocations) as f64 / f64::from(CALLS))
 }
 
 fn compare(what: &str, wanted: Option<f64>, mut stock: impl FnMut(), mut ours: impl FnMut()) {
