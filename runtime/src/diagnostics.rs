@@ -44,6 +44,7 @@ pub(crate) fn set_verbosity(verbosity: Verbosity) {
 }
 
 /// Set-up calls this when it installed a subscriber that has no layer for people.
+#[cfg(feature = "tracing")]
 pub(crate) fn subscriber_is_silent() {
     SUBSCRIBER_IS_SILENT.store(true, Ordering::Relaxed);
 }

@@ -8,6 +8,7 @@ use opentelemetry::global;
 use super::OtlpSettings;
 use super::builder::Setup;
 use super::choice::{ConsoleFormat, Exporter};
+#[cfg(feature = "tracing")]
 use super::effective::Source;
 use super::error::SetupError;
 use super::sampling::Sampler;

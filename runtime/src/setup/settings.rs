@@ -56,6 +56,8 @@ pub(crate) struct Settings {
     pub(crate) export_timeout: Duration,
     pub(crate) shutdown_timeout: Duration,
     pub(crate) console_format: ConsoleFormat,
+    // Read in any case, for the warning and for `effective_config()`.
+    #[cfg_attr(not(feature = "tracing"), allow(dead_code))]
     pub(crate) log_format: LogFormat,
     pub(crate) verbosity: Verbosity,
     pub(crate) config: EffectiveConfig,

@@ -25,6 +25,22 @@ fn flush_delivers_and_goes_on() {
     assert_eq!(run("flush_keeps_going", &[]).names(), ["work", "work"]);
 }
 
+/// The hanging one would hold these programs for ever.
+#[test]
+fn deadline_holds_with_an_exporter_that_hangs() {
+    for program in ["hanging_exporter", "hanging_exporter_current_thread", "hanging_exporter_one_worker"] {
+        assert_eq!(run(program, &[]).names(), ["work"], "{program}");
+    }
+}
+
+#[test]
+fn dropping_the_guard_says_what_did_not_arrive() {
+    let ended = run("hanging_exporter_dropped", &[]);
+    assert_eq!(ended.names(), ["work"]);
+    assert!(ended.stderr.contains("not all spans arrived before the shutdown"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("Hanging: 0 exported, 1 undelivered"), "{}", ended.stderr);
+}
+
 #[test]
 fn panic_hook_records_the_message() {
     let span = run("panics_with_hook", &[]).span("breaks");

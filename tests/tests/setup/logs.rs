@@ -55,3 +55,12 @@ fn rust_log_decides_what_is_written_and_not_what_is_traced() {
     assert_eq!(ended.stderr, "");
     assert_eq!(ended.names(), ["bridged", "ours", "theirs"]);
 }
+
+#[test]
+fn subscriber_of_the_programs_own_layers_has_the_ids_too() {
+    let ended = run("own_layers", &[]);
+    let (bridged, ours) = (ended.span("bridged"), ended.span("ours"));
+    assert_eq!(text(&ours, "parent_span_id"), text(&bridged, "span_id"));
+    let prefix = format!("trace_id={} span_id={} ", text(&ours, "trace_id"), text(&ours, "span_id"));
+    assert!(ended.stderr.lines().any(|line| line.starts_with(&prefix)), "{}", ended.stderr);
+}

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use opentelemetry::trace::{Span as _, TraceContextExt as _, Tracer as _};
 use opentelemetry::{Context, global};
+use opentelemetry_sdk::error::OTelSdkResult;
+use opentelemetry_sdk::trace::{SpanData, SpanExporter};
 use throughline::{Setup, SetupError, Telemetry, setup_tracing, traced_span};
 
 const SECONDS: Duration = Duration::from_secs(10);
@@ -102,6 +104,21 @@ fn own_subscriber_stays() {
     let setting = telemetry.effective_config().get("tracing.subscriber").expect("a setting").clone();
     println!("\n{setting}");
     work();
+}
+
+#[test]
+#[ignore = "run by others"]
+fn own_layers() {
+    use opentelemetry::trace::TracerProvider as _;
+    use tracing_subscriber::layer::SubscriberExt as _;
+    use tracing_subscriber::util::SubscriberInitExt as _;
+    let telemetry = Setup::new("service").subscriber(false).install().expect("set-up");
+    let tracer = telemetry.provider().expect("enabled").tracer("mine");
+    let lines = tracing_subscriber::fmt::layer().with_ansi(false).with_writer(std::io::stderr);
+    let lines = lines.event_format(throughline::log::TraceIds::text(tracing_subscriber::fmt::format()));
+    let spans = tracing_opentelemetry::layer().with_tracer(tracer);
+    tracing_subscriber::registry().with(spans).with(lines).try_init().expect("nobody else has installed one");
+    tracing::info_span!("bridged").in_scope(ours);
 }
 
 #[test]
@@ -319,4 +336,54 @@ fn sampled_by_variable() {
     work();
     let cx = Context::current();
     assert!(!cx.span().span_context().is_valid());
+}
+
+/// Takes the first batch and never comes back.
+#[derive(Debug)]
+struct Hanging;
+
+impl SpanExporter for Hanging {
+    async fn export(&self, _: Vec<SpanData>) -> OTelSdkResult {
+        loop {
+            std::thread::park();
+        }
+    }
+}
+
+fn hanging() -> Telemetry {
+    let setup = Setup::new("service").exporters([throughline::Exporter::Console]).exporter(Hanging);
+    let telemetry = setup.shutdown_timeout(Duration::from_millis(200)).install().expect("set-up");
+    work();
+    telemetry
+}
+
+fn assert_one_is_missing(report: &throughline::Report) {
+    assert!(!report.is_complete() && !report.deadline_met, "{report}");
+    let missing: Vec<_> = report.exporters.iter().map(|exporter| exporter.undelivered).collect();
+    assert_eq!(missing, [0, 1], "{report}");
+}
+
+#[test]
+#[ignore = "run by others"]
+fn hanging_exporter() {
+    assert_one_is_missing(&hanging().shutdown(Duration::from_millis(200)));
+}
+
+#[tokio::test(flavor = "current_thread")]
+#[ignore = "run by others"]
+async fn hanging_exporter_current_thread() {
+    assert_one_is_missing(&hanging().shutdown_async(Duration::from_millis(200)).await);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+#[ignore = "run by others"]
+async fn hanging_exporter_one_worker() {
+    let ended = tokio::spawn(async { hanging().shutdown_async(Duration::from_millis(200)).await });
+    assert_one_is_missing(&ended.await.expect("no panic"));
+}
+
+#[test]
+#[ignore = "run by others"]
+fn hanging_exporter_dropped() {
+    drop(hanging());
 }

@@ -24,6 +24,7 @@ pub(super) struct Traced {
 }
 
 #[derive(Debug)]
+#[allow(clippy::large_enum_variant)] // nearly every request is the large one
 enum Inside {
     Span(OwnedSpan),
     /// No span, but a trace to stay in.
