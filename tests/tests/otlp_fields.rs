@@ -33,6 +33,8 @@ fn setup(receiver: &Receiver, protocol: OtlpProtocol) -> Telemetry {
         .otlp_endpoint(url)
         .otlp_protocol(protocol)
         .otlp_header("x-tenant", "blue")
+        // Batches leave by flush and shutdown only.
+        .schedule_delay(FAR)
         .resource_attribute(KeyValue::new("deployment.environment.name", "test"))
         .local()
         .expect("set-up")
