@@ -163,7 +163,8 @@ impl Worker {
                 let requests = self.shared.requests();
                 (requests.asked, requests.stop)
             };
-            let hurried = asked != self.shared.requests().done;
+            // A stop is seen before the look that it asks for is: its last batch must leave all the same.
+            let hurried = stop || asked != self.shared.requests().done;
             match catch_unwind(AssertUnwindSafe(|| self.look(hurried))) {
                 Ok(()) => backoff = Duration::from_millis(10),
                 Err(_) => {
