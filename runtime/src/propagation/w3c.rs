@@ -52,17 +52,16 @@ pub(crate) struct Parts {
 
 /// Values of one list header, the last header first, bounded before they are joined.
 struct List<'a> {
-    inline: [&'a [u8]; 4],
-    count: usize,
-    more: Vec<&'a [u8]>,
+    /// Nearly always the only one, so that nothing is allocated for it.
+    last: Option<&'a [u8]>,
+    before: Vec<&'a [u8]>,
     bytes: usize,
     max_bytes: usize,
-    too_large: bool,
 }
 
 impl<'a> List<'a> {
     const fn new(max_bytes: usize) -> Self {
-        List { inline: [&[]; 4], count: 0, more: Vec::new(), bytes: 0, max_bytes, too_large: false }
+        List { last: None, before: Vec::new(), bytes: 0, max_bytes }
     }
 
     fn push(&mut self, value: Option<&'a [u8]>) {
@@ -70,31 +69,36 @@ impl<'a> List<'a> {
             return refuse(Refusal::Empty);
         };
         // The comma that joins it to the next one counts.
-        self.bytes += value.len() + usize::from(self.bytes > 0);
-        if self.bytes > self.max_bytes {
-            self.too_large = true;
-            return;
+        self.bytes = self.bytes.saturating_add(value.len() + usize::from(self.last.is_some()));
+        if self.last.is_none() {
+            self.last = Some(value);
+        } else if !self.is_too_large() {
+            self.before.push(value);
         }
-        match self.inline.get_mut(self.count) {
-            Some(slot) => *slot = value,
-            None => self.more.push(value),
-        }
-        self.count += 1;
     }
 
-    /// The values, the first header first, or nothing if they are too large together.
-    fn in_order(&self) -> impl Iterator<Item = &'a [u8]> + Clone {
-        if self.too_large {
-            refuse(Refusal::TooLarge);
-        }
-        let inline = self.inline.get(..self.count.min(self.inline.len())).unwrap_or_default();
-        let kept = if self.too_large { 0 } else { usize::MAX };
-        self.more.iter().rev().chain(inline.iter().rev()).copied().take(kept)
+    fn is_too_large(&self) -> bool {
+        self.bytes > self.max_bytes
     }
 
     fn is_empty(&self) -> bool {
-        self.count == 0
+        self.last.is_none()
     }
+
+    /// The values, the first header first; nothing if they are too large together.
+    fn in_order(&self) -> impl Iterator<Item = &'a [u8]> + Clone {
+        if self.is_too_large() {
+            refuse(Refusal::TooLarge);
+        }
+        let kept = if self.is_too_large() { 0 } else { usize::MAX };
+        self.before.iter().rev().copied().chain(self.last).take(kept)
+    }
+}
+
+/// Names are nearly always written in lower case; the exact comparison is one of a few words.
+#[inline]
+fn is_name(name: &[u8], field: &str) -> bool {
+    name == field.as_bytes() || name.eq_ignore_ascii_case(field.as_bytes())
 }
 
 /// `cx` with the remote span and baggage that `headers` carry; `cx` itself as far as they carry none.
@@ -117,15 +121,15 @@ pub(crate) fn extract<H: HeaderView + ?Sized>(
         }
         // By length first: most headers are somebody else's.
         match name.len() {
-            11 if parts.trace && name.eq_ignore_ascii_case(TRACEPARENT.as_bytes()) => {
+            11 if parts.trace && is_name(name, TRACEPARENT) => {
                 match (read_traceparent(value, traceparent.is_some(), duplicates), traceparent) {
                     (Some(new), None) => traceparent = Some(new),
                     (Some(new), Some(last)) => conflict |= new != last,
                     (None, _) => {}
                 }
             }
-            10 if parts.trace && name.eq_ignore_ascii_case(TRACESTATE.as_bytes()) => tracestate.push(value),
-            7 if parts.baggage && name.eq_ignore_ascii_case(BAGGAGE.as_bytes()) => baggage.push(value),
+            10 if parts.trace && is_name(name, TRACESTATE) => tracestate.push(value),
+            7 if parts.baggage && is_name(name, BAGGAGE) => baggage.push(value),
             _ => {}
         }
         ControlFlow::Continue(())
