@@ -2,7 +2,7 @@
 
 use std::io;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -13,6 +13,9 @@ use super::telemetry::Telemetry;
 
 /// How many `shutdown_signal()` are waiting: then the program ends by itself, and nobody ends it from here.
 static WAITING: AtomicUsize = AtomicUsize::new(0);
+
+/// Whether somebody asked for a flush before the end.
+static FLUSHES: AtomicBool = AtomicBool::new(false);
 
 static SIGNALS: OnceLock<Option<watch::Receiver<Option<Signal>>>> = OnceLock::new();
 
@@ -32,7 +35,8 @@ enum Signal {
 /// # }
 /// ```
 ///
-/// Needs no particular runtime. Where signals cannot be listened to it never resolves, and the signal's default action
+/// Needs no particular runtime. A second signal ends the program at once, and so does the first when nobody waits any more.
+/// Where signals cannot be listened to it never resolves, and the signal's default action
 /// ends the program as ever.
 pub async fn shutdown_signal() {
     struct Waiting;
@@ -56,7 +60,10 @@ pub async fn shutdown_signal() {
 ///
 /// When the thread cannot be started.
 pub(super) fn flush_on_signal(timeout: Duration) -> io::Result<()> {
-    let Some(mut signals) = receiver() else { return Err(io::Error::other("signals cannot be listened to")) };
+    let Some(mut signals) = receiver() else {
+        return Err(io::Error::other("signals cannot be listened to"));
+    };
+    FLUSHES.store(true, Ordering::Relaxed);
     thread::Builder::new().name("throughline-signal-flush".to_owned()).spawn(move || {
         let Ok(runtime) = runtime::Builder::new_current_thread().build() else { return };
         let arrived =
@@ -106,7 +113,15 @@ fn listen() -> io::Result<watch::Receiver<Option<Signal>>> {
     };
     thread::Builder::new().name("throughline-signals".to_owned()).spawn(move || {
         runtime.block_on(async {
+            let mut is_second = false;
             while let Some(signal) = signals.next().await {
+                // Listening took the default action away. It must not be missed by those who are in a hurry, nor
+                // when nobody else acts on the signal.
+                let nobody_acts = WAITING.load(Ordering::Relaxed) == 0 && !FLUSHES.load(Ordering::Relaxed);
+                if is_second || nobody_acts {
+                    default_action(signal);
+                }
+                is_second = true;
                 let _ = sender.send(Some(signal));
             }
         });

@@ -53,24 +53,57 @@ fn panic_hook_records_the_message() {
 mod signals {
     use std::io::{BufRead, BufReader, Read};
     use std::os::unix::process::ExitStatusExt;
-    use std::process::{Command, ExitStatus, Stdio};
+    use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 
     use crate::process::command;
 
-    /// Starts the program, sends it SIGTERM when it is ready, gives its end and what it printed after that.
-    fn terminate(program: &str) -> (ExitStatus, String) {
-        let mut child = command(program).stdout(Stdio::piped()).spawn().expect("the program runs");
-        let mut output = BufReader::new(child.stdout.take().expect("piped"));
-        let mut line = String::new();
-        while !line.ends_with("ready\n") {
-            line.clear();
-            assert_ne!(output.read_line(&mut line).expect("text"), 0, "the program ended early");
+    /// A program that says when it is ready for a signal.
+    struct Running {
+        child: Child,
+        output: BufReader<ChildStdout>,
+    }
+
+    impl Running {
+        fn start(program: &str) -> Self {
+            let mut child = command(program).stdout(Stdio::piped()).spawn().expect("the program runs");
+            let output = BufReader::new(child.stdout.take().expect("piped"));
+            Self { child, output }
         }
-        let kill = Command::new("kill").args(["-TERM", &child.id().to_string()]).status().expect("kill runs");
-        assert!(kill.success());
-        let mut rest = String::new();
-        output.read_to_string(&mut rest).expect("text");
-        (child.wait().expect("an end"), rest)
+
+        /// Sends SIGTERM when the program has printed this line.
+        fn terminate_at(mut self, ready: &str) -> Self {
+            let mut line = String::new();
+            while line.trim_end() != ready {
+                line.clear();
+                assert_ne!(self.output.read_line(&mut line).expect("text"), 0, "the program ended early");
+            }
+            let id = self.child.id().to_string();
+            assert!(Command::new("kill").args(["-TERM", &id]).status().expect("kill runs").success());
+            self
+        }
+
+        /// How it ended, and what else it printed.
+        fn end(mut self) -> (ExitStatus, String) {
+            let mut rest = String::new();
+            self.output.read_to_string(&mut rest).expect("text");
+            (self.child.wait().expect("an end"), rest)
+        }
+    }
+
+    fn terminate(program: &str) -> (ExitStatus, String) {
+        Running::start(program).terminate_at("ready").end()
+    }
+
+    #[test]
+    fn second_signal_ends_the_program_at_once() {
+        let (status, _) =
+            Running::start("ends_slowly").terminate_at("ready").terminate_at("ready for another").end();
+        assert_eq!(status.signal(), Some(15), "{status}");
+    }
+
+    #[test]
+    fn signal_that_nobody_waits_for_any_more_ends_the_program() {
+        assert_eq!(terminate("waits_no_more").0.signal(), Some(15));
     }
 
     #[test]

@@ -387,3 +387,35 @@ async fn hanging_exporter_one_worker() {
 fn hanging_exporter_dropped() {
     drop(hanging());
 }
+
+/// Hears the first signal and then takes its time.
+#[test]
+#[ignore = "run by others"]
+fn ends_slowly() {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+    runtime.block_on(async {
+        let mut signal = std::pin::pin!(throughline::shutdown_signal());
+        assert!(futures_util::poll!(signal.as_mut()).is_pending());
+        println!("\nready");
+        signal.await;
+        println!("\nready for another");
+    });
+    loop {
+        std::thread::park();
+    }
+}
+
+/// Waited for a signal once and does so no more.
+#[test]
+#[ignore = "run by others"]
+fn waits_no_more() {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+    runtime.block_on(async {
+        let mut signal = Box::pin(throughline::shutdown_signal());
+        assert!(futures_util::poll!(signal.as_mut()).is_pending());
+    });
+    println!("\nready");
+    loop {
+        std::thread::park();
+    }
+}
