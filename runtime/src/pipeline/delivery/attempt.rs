@@ -6,7 +6,8 @@ use opentelemetry_sdk::trace::SpanData;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::backoff::Backoff;
-use super::lane::{Fate, Lane};
+use super::lane::Lane;
+use super::place::Fate;
 use super::unwind::{Either, race};
 use crate::pipeline::exporter::{BatchExporter, ExportError};
 

@@ -1,6 +1,5 @@
-//! One exporter's place in the queue: what waits for it, what it is handing over, and its counters.
+//! The lane of one exporter: its place in the queue, shared between the collector and the exporter's worker.
 
-use std::collections::VecDeque;
 use std::fmt;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
@@ -9,87 +8,9 @@ use opentelemetry_sdk::trace::SpanData;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use super::condition::{Condition, Notice};
-use crate::pipeline::report::{ExporterDropped, ExporterHealth, ExporterReport};
-
-/// A batch, shared by all lanes, of which this lane still has to deliver the spans from `from` on.
-#[derive(Clone)]
-pub(super) struct Batch {
-    seq: u64,
-    spans: Arc<Vec<SpanData>>,
-    bytes: usize,
-    from: usize,
-}
-
-impl Batch {
-    pub(super) fn spans(&self) -> &[SpanData] {
-        self.spans.get(self.from..).unwrap_or_default()
-    }
-}
-
-/// What the worker of a lane does next.
-pub(super) enum Step {
-    /// Deliver this batch. A probe gets one attempt, and goes back to the queue when that fails.
-    Export {
-        batch: Batch,
-        probe: bool,
-    },
-    Flush,
-    Stop,
-    /// Nothing to do before this time, or before [`Lane::work`] tells.
-    Wait(Option<Instant>),
-}
-
-/// What became of a part of the batch in flight.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Fate {
-    Exported,
-    Failed,
-    Rejected,
-    Panicked,
-}
-
-/// The most that may wait for one exporter.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Share {
-    pub(super) bytes: usize,
-    pub(super) spans: usize,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Intake {
-    Open,
-    /// Closed to new spans; what waits is still delivered.
-    Closing,
-    /// The worker is done, or was told to leave everything at the deadline.
-    Abandoned,
-    Stopped,
-}
-
-struct State {
-    intake: Intake,
-    waiting: VecDeque<Batch>,
-    waiting_spans: usize,
-    waiting_bytes: usize,
-    /// The batch in flight; `from` advances as its parts are settled.
-    in_flight: Option<Batch>,
-    last_seq: u64,
-    flush_asked: u64,
-    flush_target: u64,
-    flush_done: u64,
-    /// The flush for which a probe of an open breaker has been made.
-    flush_probed: u64,
-    /// The flush that the exporter is at.
-    flushing: Option<u64>,
-    stopping: bool,
-    not_before: Option<Instant>,
-    collected: u64,
-    exported: u64,
-    dropped: ExporterDropped,
-    condition: Condition,
-    last_error: Option<String>,
-    last_success: Option<SystemTime>,
-}
+use super::condition::Notice;
+use super::place::{Batch, Fate, Intake, Share, State, Step};
+use crate::pipeline::report::{ExporterHealth, ExporterReport};
 
 pub(super) type NoticeSink = Arc<dyn Fn(&Notice) + Send + Sync>;
 
@@ -121,27 +42,7 @@ impl Lane {
             component_type,
             share,
             notices,
-            state: Mutex::new(State {
-                intake: Intake::Open,
-                waiting: VecDeque::new(),
-                waiting_spans: 0,
-                waiting_bytes: 0,
-                in_flight: None,
-                last_seq: 0,
-                flush_asked: 0,
-                flush_target: 0,
-                flush_done: 0,
-                flush_probed: 0,
-                flushing: None,
-                stopping: false,
-                not_before: None,
-                collected: 0,
-                exported: 0,
-                dropped: ExporterDropped::default(),
-                condition: Condition::new(name, Instant::now()),
-                last_error: None,
-                last_success: None,
-            }),
+            state: Mutex::new(State::new(name)),
             progress: Condvar::new(),
             work: Notify::new(),
             urgent: Notify::new(),
@@ -272,49 +173,7 @@ impl Lane {
 
     /// Decides the worker's next step. A batch that it hands out is in flight from here on.
     pub(super) fn next_step(&self) -> Step {
-        let now = Instant::now();
-        let mut state = self.lock();
-        if state.intake >= Intake::Abandoned {
-            state.stopping = true;
-            return Step::Stop;
-        }
-        let flush_waits = state.flush_asked > state.flush_done;
-        let flush_target = state.flush_target;
-        if flush_waits && state.waiting.front().is_none_or(|batch| batch.seq > flush_target) {
-            state.flushing = Some(state.flush_asked);
-            return Step::Flush;
-        }
-        if state.waiting.is_empty() {
-            if state.intake == Intake::Closing {
-                state.stopping = true;
-                return Step::Stop;
-            }
-            return Step::Wait(None);
-        }
-        if let Some(until) = state.not_before.filter(|until| *until > now) {
-            return Step::Wait(Some(until));
-        }
-        let probe_at = state.condition.probe_at();
-        if let Some(at) = probe_at.filter(|at| *at > now) {
-            // Who flushes wants to know now: one probe for each flush, then it is told that nothing arrives.
-            if !flush_waits || state.flush_probed >= state.flush_asked {
-                if flush_waits {
-                    state.flushing = Some(state.flush_asked);
-                    return Step::Flush;
-                }
-                if state.intake == Intake::Closing {
-                    state.stopping = true;
-                    return Step::Stop;
-                }
-                return Step::Wait(Some(at));
-            }
-        }
-        state.flush_probed = state.flush_asked;
-        let Some(batch) = state.waiting.pop_front() else { return Step::Wait(None) };
-        state.waiting_spans -= batch.spans().len();
-        state.waiting_bytes -= batch.bytes;
-        state.in_flight = Some(batch.clone());
-        Step::Export { batch, probe: probe_at.is_some() }
+        self.lock().next_step(Instant::now())
     }
 
     /// Counts the next `count` spans of the batch in flight.
@@ -454,64 +313,6 @@ impl Lane {
     fn lock(&self) -> MutexGuard<'_, State> {
         // No code of others runs under this lock, and every change is complete before it can panic.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl State {
-    fn in_flight_spans(&self) -> usize {
-        self.in_flight.as_ref().map_or(0, |batch| batch.spans().len())
-    }
-
-    fn fits(&self, spans: usize, bytes: usize, share: Share) -> bool {
-        let (flying_spans, flying_bytes) =
-            self.in_flight.as_ref().map_or((0, 0), |batch| (batch.spans().len(), batch.bytes));
-        let empty = self.waiting.is_empty() && self.in_flight.is_none();
-        // A batch larger than the whole share could otherwise never leave, however idle the exporter.
-        empty
-            || (self.waiting_bytes + flying_bytes + bytes <= share.bytes
-                && self.waiting_spans + flying_spans + spans <= share.spans)
-    }
-
-    /// Drops the oldest waiting batches until the new one fits; the number of spans lost.
-    fn make_room(&mut self, spans: usize, bytes: usize, share: Share) -> usize {
-        let mut lost = 0;
-        while !self.fits(spans, bytes, share) {
-            let Some(oldest) = self.waiting.pop_front() else { break };
-            self.waiting_spans -= oldest.spans().len();
-            self.waiting_bytes -= oldest.bytes;
-            lost += oldest.spans().len();
-        }
-        lost
-    }
-
-    fn count(&mut self, spans: usize, fate: Fate) {
-        let counter = match fate {
-            Fate::Exported => &mut self.exported,
-            Fate::Failed => &mut self.dropped.export_failed,
-            Fate::Rejected => &mut self.dropped.rejected,
-            Fate::Panicked => &mut self.dropped.panic,
-        };
-        *counter += spans as u64;
-    }
-
-    fn flush_ended(&mut self) {
-        if let Some(epoch) = self.flushing.take() {
-            self.flush_done = epoch;
-        }
-    }
-
-    /// What was not delivered stays counted, as undelivered, and gives its memory back.
-    fn stop(&mut self) {
-        self.intake = Intake::Stopped;
-        self.waiting_spans += self.in_flight_spans();
-        self.in_flight = None;
-        self.waiting.clear();
-        self.waiting_bytes = 0;
-    }
-
-    #[cfg(test)]
-    fn accounted(&self) -> u64 {
-        self.exported + self.dropped.total() + (self.waiting_spans + self.in_flight_spans()) as u64
     }
 }
 

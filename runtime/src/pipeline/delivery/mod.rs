@@ -7,6 +7,7 @@ mod attempt;
 mod backoff;
 mod condition;
 mod lane;
+mod place;
 #[cfg(test)]
 mod tests;
 mod unwind;
@@ -20,7 +21,8 @@ use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::SpanData;
 
 pub(crate) use self::condition::Notice;
-use self::lane::{Lane, NoticeSink, Share};
+use self::lane::{Lane, NoticeSink};
+use self::place::Share;
 use self::worker::Post;
 use super::exporter::BatchExporter;
 use super::report::{ExporterHealth, ExporterReport};

@@ -11,7 +11,8 @@ use tokio::time::{Instant, sleep_until};
 
 use super::attempt::{End, deliver};
 use super::backoff::Backoff;
-use super::lane::{Fate, Lane, Step};
+use super::lane::Lane;
+use super::place::{Fate, Step};
 use super::unwind::{Either, catching, race};
 use crate::pipeline::exporter::BatchExporter;
 

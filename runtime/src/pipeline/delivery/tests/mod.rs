@@ -9,19 +9,19 @@ mod shutdown;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
-use opentelemetry::InstrumentationScope;
-use opentelemetry::trace::{SpanContext, SpanId, SpanKind, Status, TraceFlags, TraceId, TraceState};
 use opentelemetry_sdk::Resource;
-use opentelemetry_sdk::trace::{SpanData, SpanEvents, SpanLinks};
+use opentelemetry_sdk::trace::SpanData;
 use tokio::time::{Instant, sleep};
 
 use super::backoff::Backoff;
 use super::condition::Notice;
-use super::lane::{Lane, NoticeSink, Share};
+use super::lane::{Lane, NoticeSink};
+use super::place::Share;
 use super::worker::{Post, supervise};
 use crate::pipeline::exporter::{BatchExporter, DoneFuture, ExportError, ExportFuture, Exported};
+use crate::testing::samples;
 
 /// What a scripted destination answers to one attempt.
 #[derive(Clone, Debug)]
@@ -194,30 +194,5 @@ impl OneLane {
 }
 
 pub(super) fn batch(spans: usize) -> Arc<Vec<SpanData>> {
-    Arc::new((0..spans).map(span).collect())
-}
-
-fn span(number: usize) -> SpanData {
-    let number = number as u64 + 1;
-    SpanData {
-        span_context: SpanContext::new(
-            TraceId::from(u128::from(number)),
-            SpanId::from(number),
-            TraceFlags::SAMPLED,
-            false,
-            TraceState::NONE,
-        ),
-        parent_span_id: SpanId::INVALID,
-        parent_span_is_remote: false,
-        span_kind: SpanKind::Internal,
-        name: "work".into(),
-        start_time: SystemTime::UNIX_EPOCH,
-        end_time: SystemTime::UNIX_EPOCH,
-        attributes: Vec::new(),
-        dropped_attributes_count: 0,
-        events: SpanEvents::default(),
-        links: SpanLinks::default(),
-        status: Status::Unset,
-        instrumentation_scope: InstrumentationScope::default(),
-    }
+    Arc::new((1..=spans as u64).map(|id| samples::span(u128::from(id), id, 0, "work")).collect())
 }

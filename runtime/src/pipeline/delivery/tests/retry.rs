@@ -1,3 +1,5 @@
+use opentelemetry::trace::TraceId;
+
 use super::*;
 use crate::pipeline::report::HealthState;
 
