@@ -65,9 +65,10 @@ impl Lane {
     pub(super) async fn abandoned(&self) {
         self.abandon.notified().await;
     }
+}
 
-    // ---- The side of the collector and of flush and shutdown; never waits for the worker except as asked.
-
+/// The side of the collector, and of flush and shutdown. Only the two `wait_` functions wait for the worker.
+impl Lane {
     /// Takes a batch. When the lane's share is full its oldest waiting batches give way.
     pub(super) fn offer(&self, spans: Arc<Vec<SpanData>>, bytes: usize) {
         let count = spans.len();
@@ -168,9 +169,10 @@ impl Lane {
             dropped: state.dropped,
         }
     }
+}
 
-    // ---- The worker's side.
-
+/// The worker's side.
+impl Lane {
     /// Decides the worker's next step. A batch that it hands out is in flight from here on.
     pub(super) fn next_step(&self) -> Step {
         self.lock().next_step(Instant::now())

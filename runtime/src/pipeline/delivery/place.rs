@@ -34,7 +34,7 @@ pub(super) enum Step {
     },
     Flush,
     Stop,
-    /// Nothing to do before this time, or before [`Lane::work`] tells.
+    /// Nothing to do before this time, or before the lane's `work` tells.
     Wait(Option<Instant>),
 }
 
