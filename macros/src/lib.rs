@@ -4,6 +4,7 @@
 //! One macro, three steps: `args` and `item` parse, `check` finds contradictions, `expand` writes calls into
 //! `throughline::__private` and cannot fail. Nothing here has behaviour of its own.
 #![forbid(unsafe_code)]
+#![allow(missing_docs, reason = "documented at the re-exports")]
 #![cfg_attr(
     not(test),
     warn(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)
@@ -24,31 +25,29 @@ mod tests;
 
 use proc_macro::TokenStream;
 
-/// Makes a span of every call of a function.
+// The text for users stands where they find these: at the re-exports of `throughline` (`runtime/docs`), whose examples
+// can be compiled there and not here.
+
 #[proc_macro_attribute]
 pub fn traced_span(args: TokenStream, item: TokenStream) -> TokenStream {
     attribute::traced_span(args.into(), item.into()).into()
 }
 
-/// Makes a consumer span of every call of a function that handles a message or a batch of them.
 #[proc_macro_attribute]
 pub fn kafka_consumer(args: TokenStream, item: TokenStream) -> TokenStream {
     attribute::kafka_consumer(args.into(), item.into()).into()
 }
 
-/// Makes a span of a closure, of a future, or of the rest of a scope.
 #[proc_macro]
 pub fn span(input: TokenStream) -> TokenStream {
     inline::span(input.into()).into()
 }
 
-/// Records attributes on the innermost span.
 #[proc_macro]
 pub fn record(input: TokenStream) -> TokenStream {
     inline::record(input.into()).into()
 }
 
-/// Lets a message carry its own trace context.
 #[proc_macro_derive(TraceContext, attributes(trace))]
 pub fn trace_context(input: TokenStream) -> TokenStream {
     derive::trace_context(input.into()).into()

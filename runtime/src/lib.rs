@@ -74,7 +74,16 @@ pub use span::current::{
     add_event, add_link, record_error, set_attribute, set_attributes, span_id, trace_id, update_name,
 };
 pub use span::{ErrorInfo, ErrorType, FieldValue, ToElement, ToValue};
-pub use throughline_macros::{TraceContext, kafka_consumer, record, span, traced_span};
+#[doc = include_str!("../docs/trace_context.md")]
+pub use throughline_macros::TraceContext;
+#[doc = include_str!("../docs/kafka_consumer.md")]
+pub use throughline_macros::kafka_consumer;
+#[doc = include_str!("../docs/record.md")]
+pub use throughline_macros::record;
+#[doc = include_str!("../docs/span.md")]
+pub use throughline_macros::span;
+#[doc = include_str!("../docs/traced_span.md")]
+pub use throughline_macros::traced_span;
 
 /// Guides, longer than a reference and with code that is tested.
 pub mod guide {

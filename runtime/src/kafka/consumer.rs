@@ -57,6 +57,10 @@ const MAX_CAPTURED_BYTES: usize = 256;
 ///
 /// Implemented for `rdkafka`'s messages, and for references, boxes and `Arc`s of an implementation. Implement it for a
 /// message type of your own to use that with `#[kafka_consumer]`.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no message that a span can continue",
+    label = "write a `BorrowedMessage`, an `OwnedMessage` or a reference to one, or implement `ConsumedMessage`"
+)]
 pub trait ConsumedMessage {
     /// Where the headers are read.
     type Headers: HeaderView + ?Sized;

@@ -23,6 +23,10 @@ use std::ops::ControlFlow;
 ///     }
 /// }
 /// ```
+#[diagnostic::on_unimplemented(
+    message = "no trace context can be read from `{Self}`",
+    label = "write a map or a list of headers, or implement `HeaderView`"
+)]
 pub trait HeaderView {
     /// Calls `visit` with the name and value of each header, from the last to the first, until it breaks.
     ///
@@ -31,6 +35,10 @@ pub trait HeaderView {
 }
 
 /// Headers into which a trace context can be written.
+#[diagnostic::on_unimplemented(
+    message = "no trace context can be written into `{Self}`",
+    label = "write a map or a list of headers, or implement `HeaderEdit`"
+)]
 pub trait HeaderEdit {
     /// Removes every header whose name is one of `names`, ignoring ASCII case. The others keep their bytes and order.
     fn remove(&mut self, names: &[&str]);
