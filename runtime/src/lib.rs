@@ -98,6 +98,11 @@ pub mod guide {
     #[cfg(feature = "enable")]
     pub mod propagation {}
 
+    #[doc = include_str!("../docs/kafka.md")]
+    #[cfg(feature = "kafka")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "kafka")))]
+    pub mod kafka {}
+
     #[doc = include_str!("../docs/logs.md")]
     #[cfg(feature = "log")]
     #[cfg_attr(docsrs, doc(cfg(feature = "log")))]
