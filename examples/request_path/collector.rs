@@ -20,6 +20,7 @@ use reqwest::header::CONTENT_TYPE;
 use throughline::export::console::TreeSpan;
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, mpsc};
+use tokio::task::JoinHandle;
 
 use crate::Error;
 
@@ -33,9 +34,12 @@ pub(crate) struct Collector {
 pub(crate) struct Receiver {
     pub(crate) endpoint: String,
     pub(crate) collector: Arc<Collector>,
-    forward: Option<(mpsc::UnboundedSender<Bytes>, tokio::task::JoinHandle<Result<(), Error>>)>,
-    server: tokio::task::JoinHandle<()>,
+    forward: Option<Forward>,
+    server: JoinHandle<()>,
 }
+
+/// Requests to pass on, and the task that does.
+type Forward = (mpsc::UnboundedSender<Bytes>, JoinHandle<Result<(), Error>>);
 
 type Shared = (Arc<Collector>, Option<mpsc::UnboundedSender<Bytes>>);
 
@@ -170,10 +174,7 @@ fn tree_span(span: Span, service: &str) -> Option<TreeSpan> {
 }
 
 fn value(kv: ProtoKeyValue) -> Option<KeyValue> {
-    let value = match kv.value {
-        Some(Any { value: Some(value) }) => value,
-        _ => return None,
-    };
+    let Some(Any { value: Some(value) }) = kv.value else { return None };
     let value = match value {
         AnyValue::StringValue(text) => Value::from(text),
         AnyValue::BoolValue(flag) => Value::from(flag),

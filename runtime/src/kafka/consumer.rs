@@ -33,121 +33,23 @@
 //! `RT::kafka::open_batch(..)` with `B: AsRef<[M]>`, so `&[M]` and `Vec<M>` go in as they are written.
 
 use std::borrow::Cow;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::SystemTime;
 
 use opentelemetry::trace::{Link, SpanContext, TraceContextExt as _};
 use opentelemetry::{Context, KeyValue};
-use rdkafka::Message;
-use rdkafka::message::{BorrowedMessage, OwnedMessage, Timestamp};
 
+use super::message::ConsumedMessage;
 use super::options::{ContextMode, ProcessOptions};
 use super::{attributes, headers};
 use crate::diagnostics;
-use crate::propagation::{self, HeaderView};
+use crate::propagation;
 use crate::span::{self, Options, OwnedSpan, Span};
 
 static OLD_RECORD_SEEN: AtomicBool = AtomicBool::new(false);
 
 /// A longer header is not captured, in bytes.
 const MAX_CAPTURED_BYTES: usize = 256;
-
-/// What a process span needs of a message.
-///
-/// Implemented for `rdkafka`'s messages, and for references, boxes and `Arc`s of an implementation. Implement it for a
-/// message type of your own to use that with `#[kafka_consumer]`.
-#[diagnostic::on_unimplemented(
-    message = "`{Self}` is no message that a span can continue",
-    label = "write a `BorrowedMessage`, an `OwnedMessage` or a reference to one, or implement `ConsumedMessage`"
-)]
-pub trait ConsumedMessage {
-    /// Where the headers are read.
-    type Headers: HeaderView + ?Sized;
-
-    /// The headers.
-    fn header_view(&self) -> &Self::Headers;
-    /// The topic.
-    fn topic(&self) -> &str;
-    /// The partition.
-    fn partition(&self) -> i32;
-    /// The offset.
-    fn offset(&self) -> i64;
-    /// The key, `None` if it is null.
-    fn key(&self) -> Option<&[u8]>;
-    /// Length of the value in bytes, `None` if it is null.
-    fn value_bytes(&self) -> Option<usize>;
-    /// Milliseconds since the epoch, by the record's timestamp; `None` if there is none.
-    fn timestamp_ms(&self) -> Option<i64>;
-}
-
-macro_rules! consumed_message {
-    ($message:ty) => {
-        impl ConsumedMessage for $message {
-            type Headers = Self;
-
-            fn header_view(&self) -> &Self {
-                self
-            }
-            fn topic(&self) -> &str {
-                Message::topic(self)
-            }
-            fn partition(&self) -> i32 {
-                Message::partition(self)
-            }
-            fn offset(&self) -> i64 {
-                Message::offset(self)
-            }
-            fn key(&self) -> Option<&[u8]> {
-                Message::key(self)
-            }
-            fn value_bytes(&self) -> Option<usize> {
-                Message::payload(self).map(<[u8]>::len)
-            }
-            fn timestamp_ms(&self) -> Option<i64> {
-                match Message::timestamp(self) {
-                    Timestamp::NotAvailable => None,
-                    Timestamp::CreateTime(ms) | Timestamp::LogAppendTime(ms) => Some(ms),
-                }
-            }
-        }
-    };
-}
-
-consumed_message!(BorrowedMessage<'_>);
-consumed_message!(OwnedMessage);
-
-macro_rules! consumed_by_reference {
-    ($($reference:ty),+) => {$(
-        impl<M: ConsumedMessage + ?Sized> ConsumedMessage for $reference {
-            type Headers = M::Headers;
-
-            fn header_view(&self) -> &M::Headers {
-                (**self).header_view()
-            }
-            fn topic(&self) -> &str {
-                (**self).topic()
-            }
-            fn partition(&self) -> i32 {
-                (**self).partition()
-            }
-            fn offset(&self) -> i64 {
-                (**self).offset()
-            }
-            fn key(&self) -> Option<&[u8]> {
-                (**self).key()
-            }
-            fn value_bytes(&self) -> Option<usize> {
-                (**self).value_bytes()
-            }
-            fn timestamp_ms(&self) -> Option<i64> {
-                (**self).timestamp_ms()
-            }
-        }
-    )+};
-}
-
-consumed_by_reference!(&M, &mut M, Box<M>, Arc<M>);
 
 /// Begins the process span of a synchronous handler. True if it records.
 pub fn enter<M, O>(span: &mut Span, message: &M, options: O) -> bool

@@ -2,7 +2,8 @@
 
 use std::future::Future;
 
-use super::consumer::{ConsumedMessage, enter, open, open_batch};
+use super::consumer::{enter, open, open_batch};
+use super::message::ConsumedMessage;
 use super::options::ProcessOptions;
 use crate::span::{Kind, Outcome, OwnedSpan, Scope, Site, Span, in_span, path_of, traced};
 
