@@ -6,12 +6,13 @@ use crate::error::Errors;
 use crate::expand::{self, Opening, Plan};
 use crate::item;
 use crate::kafka;
+use crate::words;
 use proc_macro2::TokenStream;
 use syn::ext::IdentExt as _;
 
 pub(crate) fn traced_span(args: TokenStream, item: TokenStream) -> TokenStream {
     let mut errors = Errors::default();
-    let mut args = args::parse(args, &args::TRACED_SPAN, &mut errors);
+    let mut args = args::parse(args, &words::TRACED_SPAN, &mut errors);
     check::arguments(&args, &mut errors);
     let Some(function) = item::parse(&item, "traced_span", &mut errors) else {
         return with_errors(errors, item);

@@ -5,6 +5,7 @@ use crate::check;
 use crate::error::Errors;
 use crate::expand::{Opening, Plan, Slot, private, private_at, reference_to};
 use crate::fields::{self, Mode, as_str_literal};
+use crate::words;
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{quote, quote_spanned};
 use syn::parse::{ParseStream, Parser as _};
@@ -14,7 +15,7 @@ use syn::{Expr, ExprClosure, Path, ReturnType, Token};
 /// Expands `span!(..)`.
 pub(crate) fn span(input: TokenStream) -> TokenStream {
     let mut errors = Errors::default();
-    let args = args::parse(input, &args::SPAN, &mut errors);
+    let args = args::parse(input, &words::SPAN, &mut errors);
     check::arguments(&args, &mut errors);
     if args.name.is_none() && errors.is_empty() {
         errors.at(Span::call_site(), "`span!` needs a name; write `span!(\"orders.load\", ..)`");

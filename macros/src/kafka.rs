@@ -1,9 +1,10 @@
 //! `#[kafka_consumer]`: its own words, which parameter is the message, and the call that opens its span.
 
-use crate::args::{self, Args, Form, Grammar, Name, Word, choice, words};
+use crate::args::{self, Args, Name};
 use crate::error::{Errors, as_written, one_of};
 use crate::expand::{Opening, call_at};
 use crate::item::{Function, peel};
+use crate::words::{self, Form, Grammar, Word, choice, words};
 use proc_macro2::{Ident, TokenStream};
 use quote::quote;
 use syn::ext::IdentExt as _;
@@ -35,13 +36,13 @@ enum Setting {
 pub(crate) const KAFKA_CONSUMER: Grammar = Grammar {
     operand: false,
     words: words![
-        "name" Value(args::name): "write `name = EXPR`",
-        "fields" List(args::fields): "write `fields(..)`",
-        "err" Value(args::err): "errors are recorded by their type; remove `err`, or write `err = debug`",
-        "links" Value(args::links): "write `links = EXPR`",
-        "scope" Value(args::scope): "write `scope = EXPR`",
-        "returns" Value(args::returns): "write `returns = future`",
-        "crate" Value(args::krate): "write `crate = PATH`",
+        "name" Value(words::name): "write `name = EXPR`",
+        "fields" List(words::fields): "write `fields(..)`",
+        "err" Value(words::err): "errors are recorded by their type; remove `err`, or write `err = debug`",
+        "links" Value(words::links): "write `links = EXPR`",
+        "scope" Value(words::scope): "write `scope = EXPR`",
+        "returns" Value(words::returns): "write `returns = future`",
+        "crate" Value(words::krate): "write `crate = PATH`",
         "topic" Value(topic): "write `topic = \"orders\"`",
         "group" Value(group): "write `group = \"billing\"`",
         "client_id" Value(client_id): "write `client_id = \"billing-1\"`",

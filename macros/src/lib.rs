@@ -1,7 +1,7 @@
 //! The attributes and derives of `throughline`; use them through the `throughline` crate, whose documentation
 //! describes each of them with examples.
 //!
-//! One macro, three steps: `args` and `item` parse, `check` finds contradictions, `expand` writes calls into
+//! One macro, three steps: `words`, `args` and `item` parse, `check` finds contradictions, `expand` writes calls into
 //! `throughline::__private` and cannot fail. Nothing here has behaviour of its own.
 #![forbid(unsafe_code)]
 #![allow(missing_docs, reason = "documented at the re-exports")]
@@ -22,6 +22,7 @@ mod item;
 mod kafka;
 #[cfg(test)]
 mod tests;
+mod words;
 
 use proc_macro::TokenStream;
 
