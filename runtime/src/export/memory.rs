@@ -9,8 +9,8 @@ use opentelemetry_sdk::trace::{SpanData, SpanExporter};
 
 /// Traces kept unless told otherwise.
 const TRACES: usize = 1_000;
-/// Spans kept of one trace at most.
-const SPANS_PER_TRACE: usize = 10_000;
+/// Spans kept of all traces together.
+const SPANS: usize = 100_000;
 
 /// An exporter that keeps the spans of the newest traces in memory. Clones share them.
 ///
@@ -31,9 +31,35 @@ pub struct MemoryExporter {
 
 #[derive(Debug)]
 struct Shared {
-    traces: Mutex<VecDeque<(TraceId, Vec<SpanData>)>>,
+    kept: Mutex<Kept>,
     arrived: Condvar,
     most_traces: usize,
+}
+
+#[derive(Debug, Default)]
+struct Kept {
+    traces: VecDeque<(TraceId, Vec<SpanData>)>,
+    spans: usize,
+}
+
+impl Kept {
+    fn keep(&mut self, span: SpanData) {
+        let id = span.span_context.trace_id();
+        self.spans += 1;
+        // The newest is the likeliest.
+        match self.traces.iter_mut().rev().find(|(kept, _)| *kept == id) {
+            Some((_, spans)) => spans.push(span),
+            None => self.traces.push_back((id, vec![span])),
+        }
+    }
+
+    fn make_room(&mut self, most_traces: usize) {
+        while (self.traces.len() > most_traces || self.spans > SPANS)
+            && let Some((_, spans)) = self.traces.pop_front()
+        {
+            self.spans -= spans.len();
+        }
+    }
 }
 
 impl Default for MemoryExporter {
@@ -43,16 +69,16 @@ impl Default for MemoryExporter {
 }
 
 impl MemoryExporter {
-    /// Keeps the newest 1,000 traces, of each 10,000 spans at most.
+    /// Keeps the newest 1,000 traces, and 100,000 spans at most.
     pub fn new() -> Self {
         Self::with_traces(TRACES)
     }
 
-    /// Keeps the newest `traces`; the oldest trace gives way, whole.
+    /// Keeps the newest `traces`, and 100,000 spans at most; the oldest trace gives way, whole.
     pub fn with_traces(traces: usize) -> Self {
         Self {
             shared: Arc::new(Shared {
-                traces: Mutex::new(VecDeque::new()),
+                kept: Mutex::default(),
                 arrived: Condvar::new(),
                 most_traces: traces.max(1),
             }),
@@ -61,13 +87,13 @@ impl MemoryExporter {
 
     /// All spans kept, by trace, in the order of arrival.
     pub fn spans(&self) -> Vec<SpanData> {
-        self.lock().iter().flat_map(|(_, spans)| spans.iter().cloned()).collect()
+        self.lock().traces.iter().flat_map(|(_, spans)| spans.iter().cloned()).collect()
     }
 
     /// The spans of one trace.
     pub fn trace(&self, trace_id: TraceId) -> Vec<SpanData> {
-        let traces = self.lock();
-        traces.iter().find(|(id, _)| *id == trace_id).map(|(_, spans)| spans.clone()).unwrap_or_default()
+        let kept = self.lock();
+        kept.traces.iter().find(|(id, _)| *id == trace_id).map(|(_, spans)| spans.clone()).unwrap_or_default()
     }
 
     /// Waits until at least `count` spans are kept, at most for `limit`; gives what is there then.
@@ -75,44 +101,35 @@ impl MemoryExporter {
     /// For spans of the same process a flush is the better wait: it is over when they have arrived.
     pub fn wait_for(&self, count: usize, limit: Duration) -> Vec<SpanData> {
         let deadline = Instant::now() + limit;
-        let mut traces = self.lock();
-        while traces.iter().map(|(_, spans)| spans.len()).sum::<usize>() < count {
+        let mut kept = self.lock();
+        while kept.spans < count {
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 break;
             }
-            traces = self.shared.arrived.wait_timeout(traces, left).unwrap_or_else(PoisonError::into_inner).0;
+            kept = self.shared.arrived.wait_timeout(kept, left).unwrap_or_else(PoisonError::into_inner).0;
         }
-        drop(traces);
+        drop(kept);
         self.spans()
     }
 
     /// Forgets everything.
     pub fn clear(&self) {
-        self.lock().clear();
+        *self.lock() = Kept::default();
     }
 
     fn keep(&self, batch: Vec<SpanData>) {
-        let mut traces = self.lock();
+        let mut kept = self.lock();
         for span in batch {
-            let id = span.span_context.trace_id();
-            match traces.iter_mut().rev().find(|(kept, _)| *kept == id) {
-                Some((_, spans)) if spans.len() < SPANS_PER_TRACE => spans.push(span),
-                Some(_) => {}
-                None => {
-                    if traces.len() >= self.shared.most_traces {
-                        traces.pop_front();
-                    }
-                    traces.push_back((id, vec![span]));
-                }
-            }
+            kept.keep(span);
         }
-        drop(traces);
+        kept.make_room(self.shared.most_traces);
+        drop(kept);
         self.shared.arrived.notify_all();
     }
 
-    fn lock(&self) -> MutexGuard<'_, VecDeque<(TraceId, Vec<SpanData>)>> {
-        self.shared.traces.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Kept> {
+        self.shared.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
