@@ -18,8 +18,8 @@ use super::delivery::Delivery;
 use super::intake::Intake;
 use super::size::span_bytes;
 use crate::diagnostics;
-use crate::span::chunk::Reader;
 use crate::span::counters::{self, DropReason};
+use crate::span::exchange::Reader;
 use crate::span::record::Entry;
 
 /// The collector looks at open chunks at least this often, so that an idle thread's spans are seen.
@@ -203,7 +203,7 @@ impl Worker {
         }
         // How much is committed; then the time; then the conversion. A tick converted now lies before the anchor.
         let committed: Vec<(usize, usize)> =
-            self.readers.values().map(|reader| (reader.id, reader.entries.slots())).collect();
+            self.readers.values().map(|reader| (reader.id, reader.entries.waiting())).collect();
         self.clockwork.take_anchor();
         self.shared.uses_ticks.store(self.clockwork.uses_ticks(), Ordering::Relaxed);
         for (id, entries) in committed {
@@ -214,7 +214,7 @@ impl Worker {
         for writer in sealed {
             if let Some(mut reader) = self.readers.remove(&writer.id) {
                 // Sealed since the count: everything in it is committed.
-                let rest = reader.entries.slots();
+                let rest = reader.entries.waiting();
                 self.drain(&mut reader, rest);
                 self.intake.give_back(writer, reader);
             }
@@ -230,17 +230,18 @@ impl Worker {
 
     fn drain(&mut self, reader: &mut Reader, entries: usize) {
         for _ in 0..entries {
-            let Ok(entry) = reader.entries.pop() else { return };
+            let Some(entry) = reader.entries.pop() else { return };
             let converted = catch_unwind(AssertUnwindSafe(|| self.convert(entry)));
             match converted {
-                Ok(span) => self.take(span),
+                Ok(Some(span)) => self.take(span),
+                Ok(None) => {}
                 Err(_) => counters::dropped(DropReason::Panic, 1),
             }
         }
     }
 
-    fn convert(&mut self, entry: Entry) -> SpanData {
-        match entry {
+    fn convert(&mut self, entry: Entry) -> Option<SpanData> {
+        Some(match entry {
             Entry::Span(record) => {
                 self.intake.heap_collected(record.heap_bytes());
                 let times = self.clockwork.times(&record);
@@ -254,7 +255,8 @@ impl Worker {
                 self.intake.heap_collected(span_bytes(&span));
                 *span
             }
-        }
+            Entry::Nothing => return None,
+        })
     }
 
     fn take(&mut self, span: SpanData) {

@@ -8,8 +8,8 @@ use opentelemetry_sdk::trace::SpanData;
 
 use super::report::Dropped;
 use super::size::span_bytes;
-use crate::span::chunk::{Exchange, Reader, Writer};
 use crate::span::counters::{self, DropReason};
+use crate::span::exchange::{Exchange, Reader, Writer};
 
 #[derive(Debug)]
 pub(super) enum Intake {

@@ -36,7 +36,7 @@ use self::exporter::BatchExporter;
 use self::intake::{Intake, LocalIntake};
 use self::report::{Health, HealthState, QueueHealth, Report};
 use crate::span::sampler::{self, SamplerSetting};
-use crate::span::{SpanLimits, chunk, limits};
+use crate::span::{SpanLimits, exchange, limits};
 
 /// The collector counts as dead when it has not been heard of for this long.
 const HEARTBEAT_LATE: Duration = Duration::from_secs(10);
@@ -91,7 +91,7 @@ impl Pipeline {
         let half = settings.queue_bytes / 2;
         let intake = Arc::new(if global {
             limits::set(settings.limits);
-            Intake::Global(chunk::install(half, settings.queue_spans))
+            Intake::Global(exchange::install(half, settings.queue_spans))
         } else {
             Intake::Local(Box::new(LocalIntake::new(half)))
         });

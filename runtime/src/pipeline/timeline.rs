@@ -128,11 +128,9 @@ impl Timeline {
 
     /// The era of a tick, its wall time and its monotonic time.
     fn locate(&self, ticks: u64) -> Option<(usize, u64, u64)> {
-        let eras = self.eras.iter().enumerate().rev();
-        let (index, era) = eras
-            .clone()
-            .find(|(_, era)| era.starts_at().is_some_and(|first| first <= ticks))
-            .or(eras.last())?;
+        let mut eras = self.eras.iter().enumerate().rev();
+        let began_before = |era: &Era| era.starts_at().is_some_and(|first| first <= ticks);
+        let (index, era) = eras.clone().find(|(_, era)| began_before(era)).or_else(|| eras.next_back())?;
         let (wall, monotonic) = era.interpolate(ticks, self.ns_per_tick)?;
         Some((index, wall, monotonic))
     }

@@ -1,274 +1,138 @@
-//! Chunks: the way of ended spans from the thread that recorded them to the collector.
+//! A chunk: entries that one thread writes and the collector reads, while the thread goes on writing.
 //!
-//! A thread writes into a chunk of its own, so recording takes no lock and waits for nobody; the collector reads
-//! what is committed while the chunk is open. A full chunk is handed over whole and comes back, empty, by a pool.
-//! All chunks of the process live on one budget. When it is used up, spans are dropped and counted.
+//! Each place is written once and read once; a chunk that is full and read is used again as a whole. So writing is a
+//! comparison, a copy and a store, where a ring must keep two ends apart.
+//!
+//! This file is complete in itself: `tests/chunk` builds it alone, under loom and under the sanitizers.
 
-use std::cell::RefCell;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Mutex, OnceLock, PoisonError};
-use std::thread::Thread;
+// A place is shared between two threads without a lock: the writer owns it before `committed` passes it, the reader
+// after. No safe type says that without a check per place, which would double the cost of a span's end.
+#![allow(unsafe_code)]
 
-use rtrb::{Consumer, Producer, PushError, RingBuffer};
+use std::mem::MaybeUninit;
 
-use super::counters::{self, DropReason};
-use super::record::{Entry, Record};
+#[cfg(loom)]
+use loom::{
+    cell::UnsafeCell,
+    sync::Arc,
+    sync::atomic::{AtomicUsize, Ordering},
+};
+#[cfg(not(loom))]
+use std::{
+    sync::Arc,
+    sync::atomic::{AtomicUsize, Ordering},
+};
 
-/// Records of a chunk: about 30 KiB.
-const FULL: usize = 256;
-/// Records of a thread's first chunk, so that a thousand idle threads do not eat the budget.
-const FIRST: usize = 32;
-
-/// The reading end of a chunk, which the collector owns.
+/// `loom`'s cell, which watches accesses, has this interface; the standard library's has not.
+#[cfg(not(loom))]
 #[derive(Debug)]
-pub(crate) struct Reader {
-    pub(crate) id: usize,
-    pub(crate) entries: Consumer<Entry>,
+struct UnsafeCell<T>(std::cell::UnsafeCell<T>);
+
+#[cfg(not(loom))]
+impl<T> UnsafeCell<T> {
+    fn new(value: T) -> Self {
+        Self(std::cell::UnsafeCell::new(value))
+    }
+
+    #[inline(always)]
+    fn with_mut<R>(&self, access: impl FnOnce(*mut T) -> R) -> R {
+        access(self.0.get())
+    }
 }
 
 #[derive(Debug)]
-pub(crate) struct Writer {
-    pub(crate) id: usize,
-    entries: Producer<Entry>,
+struct Chunk<T> {
+    /// Places below this are written. Only the writer changes it.
+    committed: AtomicUsize,
+    /// Places below this are read. Only the reader changes it.
+    read: AtomicUsize,
+    places: Box<[UnsafeCell<MaybeUninit<T>>]>,
 }
 
-/// Where threads and collector meet. Every lock in here is held for a push or a swap, never over user code.
+// SAFETY: the writer touches only places at or above `committed`, the reader only places below it that it has not
+// read, and `committed` is raised after the write with Release and looked at before the read with Acquire. So no
+// place is touched by two threads at once, and what moves between threads is `Send`.
+unsafe impl<T: Send> Sync for Chunk<T> {}
+// SAFETY: the entries are all that it owns.
+unsafe impl<T: Send> Send for Chunk<T> {}
+
+impl<T> Drop for Chunk<T> {
+    fn drop(&mut self) {
+        let (read, committed) = (self.read.load(Ordering::Relaxed), self.committed.load(Ordering::Relaxed));
+        for place in self.places.iter().take(committed).skip(read) {
+            // SAFETY: written and not read; nobody else has the chunk any more.
+            place.with_mut(|entry| unsafe { (*entry).assume_init_drop() });
+        }
+    }
+}
+
+/// The end that one thread writes to.
 #[derive(Debug)]
-pub(crate) struct Exchange {
-    /// Readers of chunks that threads have begun since the collector last looked.
-    opened: Mutex<Vec<Reader>>,
-    /// Writers of chunks that are full, or whose thread has ended.
-    sealed: Mutex<Vec<Writer>>,
-    pool: Mutex<Vec<(Writer, Reader)>>,
-    /// Records that all chunks together have room for, and the most there may be.
-    capacity: AtomicUsize,
-    max_capacity: usize,
-    /// Bytes on the heap owned by records not collected yet, and the most there may be.
-    heap: AtomicUsize,
-    max_heap: usize,
-    next_id: AtomicUsize,
-    collector: OnceLock<Thread>,
-    woken: AtomicBool,
+pub(crate) struct Writer<T> {
+    chunk: Arc<Chunk<T>>,
+    next: usize,
 }
 
-static EXCHANGE: OnceLock<Exchange> = OnceLock::new();
-/// After shutdown: nobody reads any more.
-static CLOSED: AtomicBool = AtomicBool::new(false);
-
-/// Makes the process's exchange. `max_bytes` bounds records and what they own, each by half; `max_spans` bounds by
-/// count as well.
-pub(crate) fn install(max_bytes: usize, max_spans: Option<usize>) -> &'static Exchange {
-    EXCHANGE.get_or_init(|| {
-        let by_bytes = max_bytes / 2 / size_of::<Entry>();
-        Exchange {
-            opened: Mutex::default(),
-            sealed: Mutex::default(),
-            pool: Mutex::default(),
-            capacity: AtomicUsize::new(0),
-            max_capacity: max_spans.map_or(by_bytes, |spans| spans.min(by_bytes)).max(FIRST),
-            heap: AtomicUsize::new(0),
-            max_heap: max_bytes / 2,
-            next_id: AtomicUsize::new(0),
-            collector: OnceLock::new(),
-            woken: AtomicBool::new(false),
-        }
-    })
+/// The end that the collector reads.
+#[derive(Debug)]
+pub(crate) struct Reader<T> {
+    chunk: Arc<Chunk<T>>,
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+/// A chunk with room for this many entries.
+pub(crate) fn chunk<T>(entries: usize) -> (Writer<T>, Reader<T>) {
+    let places = (0..entries).map(|_| UnsafeCell::new(MaybeUninit::uninit())).collect();
+    let chunk = Arc::new(Chunk { committed: AtomicUsize::new(0), read: AtomicUsize::new(0), places });
+    (Writer { chunk: Arc::clone(&chunk), next: 0 }, Reader { chunk })
 }
 
-impl Exchange {
-    pub(crate) fn set_collector(&self, thread: Thread) {
-        let _ = self.collector.set(thread);
+/// Makes a chunk empty again. `None` if the two are not ends of one chunk, or something in it is unread.
+pub(crate) fn reuse<T>(mut writer: Writer<T>, reader: Reader<T>) -> Option<(Writer<T>, Reader<T>)> {
+    let chunk = &writer.chunk;
+    if !Arc::ptr_eq(chunk, &reader.chunk) || chunk.read.load(Ordering::Relaxed) != writer.next {
+        return None;
+    }
+    // Both ends are here, so no other thread looks.
+    chunk.read.store(0, Ordering::Relaxed);
+    chunk.committed.store(0, Ordering::Relaxed);
+    writer.next = 0;
+    Some((writer, reader))
+}
+
+impl<T> Writer<T> {
+    /// Places, written or not.
+    pub(crate) fn capacity(&self) -> usize {
+        self.chunk.places.len()
     }
 
-    #[cold]
-    pub(crate) fn wake(&self) {
-        if !self.woken.swap(true, Ordering::AcqRel)
-            && let Some(thread) = self.collector.get()
-        {
-            thread.unpark();
-        }
-    }
-
-    pub(crate) fn take_woken(&self) -> bool {
-        self.woken.swap(false, Ordering::AcqRel)
-    }
-
-    /// Refuses entries from here on.
-    pub(crate) fn close(&self) {
-        CLOSED.store(true, Ordering::Release);
-    }
-
-    /// Chunks to drain and give back. Taken before the opened ones are, and drained after: a chunk may have been
-    /// opened and filled since the last look.
-    pub(crate) fn take_sealed(&self) -> Vec<Writer> {
-        std::mem::take(&mut *lock(&self.sealed))
-    }
-
-    pub(crate) fn take_opened(&self) -> Vec<Reader> {
-        std::mem::take(&mut *lock(&self.opened))
-    }
-
-    /// Takes an emptied chunk back. First chunks are small and are not kept.
-    pub(crate) fn give_back(&self, writer: Writer, reader: Reader) {
-        let records = writer.entries.buffer().capacity();
-        if records == FULL {
-            lock(&self.pool).push((writer, reader));
-        } else {
-            self.capacity.fetch_sub(records, Ordering::Relaxed);
-        }
-    }
-
-    pub(crate) fn heap_collected(&self, bytes: usize) {
-        self.heap.fetch_sub(bytes, Ordering::Relaxed);
-    }
-
-    /// Bytes held by chunks and by what their records own.
-    pub(crate) fn bytes(&self) -> usize {
-        self.capacity.load(Ordering::Relaxed) * size_of::<Entry>() + self.heap.load(Ordering::Relaxed)
-    }
-
-    fn new_chunk(&self, records: usize) -> Option<Writer> {
-        if records == FULL
-            && let Some((writer, reader)) = lock(&self.pool).pop()
-        {
-            let id = writer.id;
-            lock(&self.opened).push(Reader { id, ..reader });
-            return Some(writer);
-        }
-        let before = self.capacity.fetch_add(records, Ordering::Relaxed);
-        if before + records > self.max_capacity {
-            self.capacity.fetch_sub(records, Ordering::Relaxed);
-            return None;
-        }
-        let id = self.next_id.fetch_add(1, Ordering::Relaxed);
-        let (producer, consumer) = RingBuffer::new(records);
-        lock(&self.opened).push(Reader { id, entries: consumer });
-        Some(Writer { id, entries: producer })
-    }
-
-    fn seal(&self, writer: Writer) {
-        let sealed = {
-            let mut sealed = lock(&self.sealed);
-            sealed.push(writer);
-            sealed.len()
-        };
-        // A quarter of the budget waits: that is what the collector is woken for. Earlier would be a system call
-        // per chunk, later would leave it too little time.
-        if sealed * FULL * 4 >= self.max_capacity {
-            self.wake();
-        }
-    }
-
-    /// Counts what a record owns. A record that does not fit is not taken.
-    fn reserve_heap(&self, bytes: usize) -> bool {
-        let before = self.heap.fetch_add(bytes, Ordering::Relaxed);
-        if before + bytes > self.max_heap {
-            self.heap.fetch_sub(bytes, Ordering::Relaxed);
-            self.wake();
-            return false;
-        }
+    /// Writes what `entry` makes, in place. False, without calling it, if the chunk is full.
+    #[inline(always)]
+    pub(crate) fn push(&mut self, entry: impl FnOnce() -> T) -> bool {
+        let Some(place) = self.chunk.places.get(self.next) else { return false };
+        // SAFETY: `next` is `committed`: the place is not written, the reader does not look at it.
+        place.with_mut(|place| unsafe { (*place).write(entry()) });
+        self.next += 1;
+        self.chunk.committed.store(self.next, Ordering::Release);
         true
     }
 }
 
-/// This thread's end of the exchange.
-struct ThreadChunk {
-    writer: Option<Writer>,
-    begun: bool,
-}
+impl<T> Reader<T> {
+    /// Entries written and not read.
+    pub(crate) fn waiting(&self) -> usize {
+        self.chunk.committed.load(Ordering::Acquire) - self.chunk.read.load(Ordering::Relaxed)
+    }
 
-impl Drop for ThreadChunk {
-    fn drop(&mut self) {
-        super::local::thread_ends();
-        if let (Some(exchange), Some(writer)) = (EXCHANGE.get(), self.writer.take()) {
-            exchange.seal(writer);
+    /// The oldest entry not read.
+    pub(crate) fn pop(&mut self) -> Option<T> {
+        let next = self.chunk.read.load(Ordering::Relaxed);
+        if next >= self.chunk.committed.load(Ordering::Acquire) {
+            return None;
         }
-    }
-}
-
-thread_local! {
-    static CHUNK: RefCell<ThreadChunk> = const { RefCell::new(ThreadChunk { writer: None, begun: false }) };
-}
-
-/// Makes sure that this thread's chunk is torn down before OpenTelemetry's thread-local context is: destructors run
-/// in the opposite order of first use.
-pub(super) fn register_thread() {
-    let _ = CHUNK.try_with(|_| ());
-}
-
-/// Hands over a record that owns nothing on the heap, and leaves `None`.
-#[inline]
-pub(super) fn push_record(open: &mut Option<Record>) {
-    let pushed = CHUNK.try_with(|chunk| {
-        let Ok(mut chunk) = chunk.try_borrow_mut() else { return false };
-        match &mut chunk.writer {
-            Some(writer) if !writer.entries.is_full() && !CLOSED.load(Ordering::Relaxed) => {
-                let entry = open.take().map(Entry::Span);
-                writer.entries.write_chunk_uninit(1).is_ok_and(|place| place.fill_from_iter(entry) == 1)
-            }
-            _ => false,
-        }
-    });
-    if !matches!(pushed, Ok(true))
-        && let Some(record) = open.take()
-    {
-        push(Entry::Span(record), 0);
-    }
-}
-
-/// Hands one entry over. `heap_bytes` is what it owns on the heap.
-#[inline]
-pub(crate) fn push(entry: Entry, heap_bytes: usize) {
-    let Some(exchange) = EXCHANGE.get() else { return };
-    if CLOSED.load(Ordering::Relaxed) {
-        counters::dropped(DropReason::AlreadyShutdown, 1);
-        return;
-    }
-    if heap_bytes != 0 && !exchange.reserve_heap(heap_bytes) {
-        counters::dropped(DropReason::QueueFull, 1);
-        return;
-    }
-    let refused = CHUNK.try_with(|chunk| match chunk.try_borrow_mut() {
-        Ok(mut chunk) => match &mut chunk.writer {
-            Some(writer) => match writer.entries.push(entry) {
-                Ok(()) => None,
-                Err(PushError::Full(entry)) => next_chunk(exchange, &mut chunk, entry),
-            },
-            None => next_chunk(exchange, &mut chunk, entry),
-        },
-        Err(_) => Some(DropReason::QueueFull),
-    });
-    if let Some(reason) = refused.unwrap_or(Some(DropReason::ThreadExit)) {
-        refuse(exchange, reason, heap_bytes);
-    }
-}
-
-#[cold]
-fn refuse(exchange: &Exchange, reason: DropReason, heap_bytes: usize) {
-    exchange.heap.fetch_sub(heap_bytes, Ordering::Relaxed);
-    counters::dropped(reason, 1);
-}
-
-#[cold]
-#[inline(never)]
-fn next_chunk(exchange: &Exchange, chunk: &mut ThreadChunk, entry: Entry) -> Option<DropReason> {
-    if let Some(full) = chunk.writer.take() {
-        exchange.seal(full);
-    }
-    let records = if chunk.begun { FULL } else { FIRST };
-    chunk.writer = exchange.new_chunk(records);
-    match &mut chunk.writer {
-        Some(writer) => {
-            chunk.begun = true;
-            writer.entries.push(entry).is_err().then_some(DropReason::QueueFull)
-        }
-        None => {
-            exchange.wake();
-            Some(DropReason::QueueFull)
-        }
+        let place = self.chunk.places.get(next)?;
+        // SAFETY: below `committed`, so it is written; at `read`, so nobody has taken it. There is one reader.
+        let entry = place.with_mut(|place| unsafe { (*place).assume_init_read() });
+        self.chunk.read.store(next + 1, Ordering::Relaxed);
+        Some(entry)
     }
 }

@@ -13,15 +13,15 @@ use opentelemetry::trace::{
 use opentelemetry::{Context, ContextGuard, KeyValue};
 
 use super::counters::{self, DropReason};
-use super::leaf::{self, Leaf};
-use super::live::{self, Handle, Live};
+use super::leaf::Leaf;
+use super::live::{Handle, Live};
 use super::local::{self, Local};
 use super::outcome::Outcome;
 use super::record::{Entry, INLINE, Record, flag};
 use super::side::Side;
 use super::site::Site;
 use super::value::FieldValue;
-use super::{chunk, clock, current, sampler};
+use super::{clock, current, exchange, sampler};
 
 /// A span of ours from its start to its end.
 #[derive(Debug)]
@@ -67,15 +67,12 @@ impl Found {
     pub(super) fn by_current(local: &Local, cx: &Context) -> Self {
         let active = Self::by_context(cx);
         let leaf = local.leaf.get();
-        if leaf.span != 0 && leaf.under == active.span {
-            return Self {
-                trace: leaf.trace,
-                span: leaf.span,
-                trace_flags: leaf.trace_flags,
-                is_remote: false,
-            };
-        }
-        active
+        if leaf.span != 0 && leaf.under == active.span { Self::from_leaf(leaf) } else { active }
+    }
+
+    #[inline]
+    fn from_leaf(leaf: Leaf) -> Self {
+        Self { trace: leaf.trace, span: leaf.span, trace_flags: leaf.trace_flags, is_remote: false }
     }
 
     pub(super) fn to_span_context(self) -> SpanContext {
@@ -131,44 +128,25 @@ impl Core {
             if cx.is_telemetry_suppressed() {
                 return Begun::Nothing;
             }
-            let parent = if cx.has_active_span() {
+            let mut parent = Found::NONE;
+            if cx.has_active_span() {
                 let span = cx.span();
                 let context = span.span_context();
                 if *context.trace_state() != TraceState::NONE {
                     return Begun::Slow;
                 }
-                let found = Found::from_span_context(context);
-                let leaf = local.leaf.get();
-                if leaf.span != 0 && leaf.under == found.span {
-                    Found {
-                        trace: leaf.trace,
-                        span: leaf.span,
-                        trace_flags: leaf.trace_flags,
-                        is_remote: false,
-                    }
-                } else {
-                    found
-                }
-            } else {
-                // No span is active: a leaf that is a root may be.
-                let leaf = local.leaf.get();
-                if leaf.span != 0 && leaf.under == 0 {
-                    Found {
-                        trace: leaf.trace,
-                        span: leaf.span,
-                        trace_flags: leaf.trace_flags,
-                        is_remote: false,
-                    }
-                } else {
-                    Found::NONE
-                }
-            };
+                parent = Found::from_span_context(context);
+            }
+            let leaf = local.leaf.get();
+            if leaf.span != 0 && leaf.under == parent.span {
+                parent = Found::from_leaf(leaf);
+            }
             let Some(sampled) = self.decide(local, parent) else { return Begun::Nothing };
             let span_context = sampled.span_context(TraceState::NONE);
             if !sampled.records {
                 return Begun::Attach(cx.with_remote_span_context(span_context));
             }
-            let (live, generation) = live::acquire();
+            let (live, generation) = local.live.acquire();
             self.live = Some((live, generation));
             Begun::Attach(cx.with_span(Handle::new(span_context, live, generation)))
         });
@@ -179,12 +157,19 @@ impl Core {
     /// Starts a leaf. Gives what this thread has to know; `None` where nothing changes.
     #[inline(always)]
     pub(super) fn begin_leaf(&mut self, local: &Local) -> Option<Leaf> {
-        let (parent, under) = Context::map_current(|cx| {
-            (!cx.is_telemetry_suppressed()).then(|| (Found::by_current(local, cx), leaf::active_span(cx)))
-        })?;
+        let active =
+            Context::map_current(|cx| (!cx.is_telemetry_suppressed()).then(|| Found::by_context(cx)))?;
+        let leaf = local.leaf.get();
+        let parent =
+            if leaf.span != 0 && leaf.under == active.span { Found::from_leaf(leaf) } else { active };
         let sampled = self.decide(local, parent)?;
         self.read_start();
-        Some(Leaf { trace: sampled.trace, span: sampled.span, under, trace_flags: sampled.trace_flags })
+        Some(Leaf {
+            trace: sampled.trace,
+            span: sampled.span,
+            under: active.span,
+            trace_flags: sampled.trace_flags,
+        })
     }
 
     /// Decides by the parent, or for a root by its trace id, and takes ids; `None` where nothing changes. Makes the
@@ -200,7 +185,6 @@ impl Core {
         } else if parent.trace_flags & 1 == 0 {
             return None;
         }
-        local.stats()?;
         sampled.span = local.next_id();
         if sampled.records {
             self.make_record(sampled, parent, 0);
@@ -315,7 +299,7 @@ impl Core {
             if live.is_written() {
                 take_written(record, live, generation);
             }
-            live::release(live, generation);
+            local::with(|local| local.live.release(live, generation));
         }
         hand_over(&mut self.record);
     }
@@ -379,7 +363,7 @@ fn hand_over(open: &mut Option<Record>) {
     if let Some(stats) = stats {
         stats.count_ended();
     }
-    chunk::push_record(open);
+    exchange::push_record(open);
 }
 
 #[cold]
@@ -393,7 +377,7 @@ fn hand_over_rare(open: &mut Option<Record>, can_record: bool) {
         Some(stats) if can_record => {
             stats.count_ended();
             let heap_bytes = record.heap_bytes();
-            chunk::push(Entry::Span(record), heap_bytes);
+            exchange::push(Entry::Span(record), heap_bytes);
         }
         _ => counters::dropped(DropReason::ThreadExit, 1),
     }

@@ -1,7 +1,7 @@
 //! Spans that the stock SDK made: counted and handed over like ours.
 
-use super::chunk;
 use super::counters::{self, DropReason};
+use super::exchange;
 use super::local::{self, Local};
 use super::record::Entry;
 
@@ -15,7 +15,7 @@ pub(crate) fn push(entry: Entry, heap_bytes: usize) {
     match local::with(Local::stats) {
         Some(stats) => {
             stats.count_ended();
-            chunk::push(entry, heap_bytes);
+            exchange::push(entry, heap_bytes);
         }
         None => counters::dropped(DropReason::ThreadExit, 1),
     }

@@ -5,7 +5,7 @@
 //! a `Context` of a span that ended long ago, that the cell is now somebody else's.
 
 use std::borrow::Cow;
-use std::cell::RefCell;
+use std::cell::Cell;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -20,8 +20,8 @@ pub(super) static WRITES_AFTER_END: AtomicU64 = AtomicU64::new(0);
 
 /// Cells are made this many at a time.
 const BLOCK: usize = 32;
-/// A thread that ends more spans than it starts passes its spare cells on above this many.
-const SPARE: usize = 64;
+/// A thread keeps this many spare cells; one that ends more spans than it starts passes the rest on.
+const KEPT: usize = 64;
 
 #[derive(Debug)]
 pub(super) struct Live {
@@ -63,60 +63,82 @@ impl Live {
     }
 }
 
-thread_local! {
-    static FREE: RefCell<Vec<&'static Live>> = const { RefCell::new(Vec::new()) };
-}
+/// Cells that no thread keeps.
 static SPARES: Mutex<Vec<&'static Live>> = Mutex::new(Vec::new());
 
-/// A free cell. Cells are never given back to the allocator, so a handle can outlive its span at will; there are as
-/// many as spans were ever open at once.
-#[inline]
-pub(super) fn acquire() -> (&'static Live, u64) {
-    let pooled = FREE.try_with(|free| free.try_borrow_mut().ok().and_then(|mut free| free.pop()));
-    let live = match pooled {
-        Ok(Some(live)) => live,
-        _ => refill(),
-    };
-    (live, live.generation.load(Ordering::Relaxed))
+/// A thread's own free cells. Plain cells without a destructor: the thread's end passes them on.
+#[derive(Debug)]
+pub(super) struct FreeCells {
+    cells: [Cell<Option<&'static Live>>; KEPT],
+    count: Cell<usize>,
 }
 
-#[cold]
-fn refill() -> &'static Live {
-    let spare = SPARES.lock().unwrap_or_else(PoisonError::into_inner).pop();
-    if let Some(live) = spare {
-        return live;
+impl FreeCells {
+    pub(super) const fn new() -> Self {
+        Self { cells: [const { Cell::new(None) }; KEPT], count: Cell::new(0) }
     }
-    let block: &'static [Live] = Box::leak((0..BLOCK).map(|_| Live::new()).collect());
-    let (first, rest) = match block.split_first() {
-        Some(split) => split,
-        None => return Box::leak(Box::new(Live::new())),
-    };
-    let kept = FREE.try_with(|free| free.try_borrow_mut().map(|mut free| free.extend(rest)).is_ok());
-    if kept != Ok(true) {
-        SPARES.lock().unwrap_or_else(PoisonError::into_inner).extend(rest);
-    }
-    first
-}
 
-/// Ends a span's claim on its cell: handles of this generation find nothing from here on.
-#[inline]
-pub(super) fn release(live: &'static Live, generation: u64) {
-    live.generation.store(generation + 1, Ordering::Release);
-    let kept = FREE.try_with(|free| match free.try_borrow_mut() {
-        Ok(mut free) if free.len() < SPARE => {
-            free.push(live);
-            true
+    /// A free cell and its generation. Cells are never given back to the allocator, so a handle can outlive its
+    /// span at will; there are as many as spans were ever open at once.
+    #[inline(always)]
+    pub(super) fn acquire(&self) -> (&'static Live, u64) {
+        let top = self.count.get().wrapping_sub(1);
+        let kept = self.cells.get(top).and_then(Cell::get);
+        let live = match kept {
+            Some(live) => {
+                self.count.set(top);
+                live
+            }
+            None => self.refill(),
+        };
+        (live, live.generation.load(Ordering::Relaxed))
+    }
+
+    /// Ends a span's claim on its cell: handles of this generation find nothing from here on.
+    #[inline(always)]
+    pub(super) fn release(&self, live: &'static Live, generation: u64) {
+        live.generation.store(generation + 1, Ordering::Release);
+        let top = self.count.get();
+        match self.cells.get(top) {
+            Some(cell) => {
+                cell.set(Some(live));
+                self.count.set(top + 1);
+            }
+            None => pass_on(live),
         }
-        _ => false,
-    });
-    if kept != Ok(true) {
-        pass_on(live);
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn refill(&self) -> &'static Live {
+        let spare = spares().pop();
+        if let Some(live) = spare {
+            return live;
+        }
+        let block: &'static [Live] = Box::leak((0..BLOCK).map(|_| Live::new()).collect());
+        let Some((first, rest)) = block.split_first() else { return Box::leak(Box::new(Live::new())) };
+        for (cell, live) in self.cells.iter().zip(rest) {
+            cell.set(Some(live));
+        }
+        self.count.set(rest.len().min(KEPT));
+        first
+    }
+
+    /// Gives all of them to whoever needs them next.
+    pub(super) fn give_up(&self) {
+        let kept = self.cells.iter().take(self.count.replace(0)).filter_map(Cell::get);
+        spares().extend(kept);
     }
 }
 
+fn spares() -> MutexGuard<'static, Vec<&'static Live>> {
+    SPARES.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 #[cold]
+#[inline(never)]
 fn pass_on(live: &'static Live) {
-    SPARES.lock().unwrap_or_else(PoisonError::into_inner).push(live);
+    spares().push(live);
 }
 
 /// What a `Context` holds: OpenTelemetry's view of one of our spans.
@@ -223,7 +245,7 @@ mod tests {
 
     #[test]
     fn a_write_reaches_the_open_span() {
-        let cell = acquire();
+        let cell = FreeCells::new().acquire();
         assert!(!cell.0.is_written());
         handle(cell).set_attribute(KeyValue::new("a", 1));
         assert!(cell.0.is_written());
@@ -233,7 +255,7 @@ mod tests {
 
     #[test]
     fn a_write_after_the_end_never_reaches_the_cells_next_owner() {
-        let (live, generation) = acquire();
+        let (live, generation) = FreeCells::new().acquire();
         let mut late = handle((live, generation));
         handle((live, generation)).set_attribute(KeyValue::new("racing", 1));
         live.generation.store(generation + 1, Ordering::Release);
@@ -244,7 +266,7 @@ mod tests {
 
     #[test]
     fn an_end_through_the_api_closes_the_span() {
-        let cell = acquire();
+        let cell = FreeCells::new().acquire();
         let mut writer = handle(cell);
         writer.end();
         assert!(!writer.is_recording());
@@ -255,10 +277,22 @@ mod tests {
 
     #[test]
     fn cells_are_used_again() {
-        let (first, generation) = acquire();
-        release(first, generation);
-        let (again, next) = acquire();
+        let free = FreeCells::new();
+        let (first, generation) = free.acquire();
+        free.release(first, generation);
+        let (again, next) = free.acquire();
         assert!(std::ptr::eq(first, again));
         assert_eq!(next, generation + 1);
+    }
+
+    #[test]
+    fn more_cells_than_a_thread_keeps_are_passed_on() {
+        let free = FreeCells::new();
+        let open: Vec<_> = (0..KEPT + 10).map(|_| free.acquire()).collect();
+        open.iter().for_each(|(live, generation)| free.release(live, *generation));
+        assert_eq!(free.count.get(), KEPT);
+        free.give_up();
+        assert_eq!(free.count.get(), 0);
+        assert!(spares().len() >= KEPT);
     }
 }

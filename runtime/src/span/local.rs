@@ -6,14 +6,17 @@ use std::cell::Cell;
 
 use super::counters::{self, ThreadStats};
 use super::leaf::Leaf;
-use super::{chunk, ids};
+use super::live::FreeCells;
+use super::{exchange, ids};
 
 pub(super) struct Local {
     /// The innermost span that OpenTelemetry's context does not name.
     pub(super) leaf: Cell<Leaf>,
     /// Somebody wrote to a leaf that is open on this thread.
     pub(super) leaf_writes: Cell<bool>,
-    ids: Cell<ids::State>,
+    /// One cell a word, which stay in registers; an array in a cell is copied as a whole.
+    ids: [Cell<u64>; 4],
+    pub(super) live: FreeCells,
     stats: Cell<Option<&'static ThreadStats>>,
     /// This thread's chunk is gone: nothing is recorded any more.
     dead: Cell<bool>,
@@ -24,7 +27,8 @@ thread_local! {
         Local {
             leaf: Cell::new(Leaf::NONE),
             leaf_writes: Cell::new(false),
-            ids: Cell::new([0; 4]),
+            ids: [const { Cell::new(0) }; 4],
+            live: FreeCells::new(),
             stats: Cell::new(None),
             dead: Cell::new(false),
         }
@@ -37,15 +41,10 @@ pub(super) fn with<T>(f: impl FnOnce(&Local) -> T) -> T {
 }
 
 impl Local {
-    #[inline]
+    /// The next id; of a thread that is prepared, see [`stats`](Self::stats).
+    #[inline(always)]
     pub(super) fn next_id(&self) -> u64 {
-        let mut state = self.ids.get();
-        if state[0] == 0 && state[1] == 0 {
-            state = ids::seed();
-        }
-        let id = ids::next(&mut state);
-        self.ids.set(state);
-        id
+        ids::next(&self.ids)
     }
 
     /// This thread's counters; on its first span, prepares the thread. `None` when it can no longer record.
@@ -62,7 +61,8 @@ impl Local {
         if self.dead.get() {
             return None;
         }
-        chunk::register_thread();
+        exchange::register_thread();
+        ids::seed(&self.ids);
         self.stats.set(Some(counters::lend()));
         self.stats.get()
     }
@@ -72,6 +72,7 @@ impl Local {
 pub(super) fn thread_ends() {
     with(|local| {
         local.dead.set(true);
+        local.live.give_up();
         if let Some(stats) = local.stats.take() {
             counters::give_back(stats);
         }

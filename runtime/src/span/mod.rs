@@ -10,16 +10,17 @@
 //! | `sampler`, `ids`, `clock` | recorded or not, who, when |
 //! | `live`, `side` | what others write to an open span through OpenTelemetry's `Context` |
 //! | `fields`, `value`, `outcome`, `limits` | what a span carries |
-//! | `record`, `chunk`, `counters` | what it leaves behind, and the way to the collector |
+//! | `record`, `chunk`, `exchange`, `counters` | what it leaves behind, and the way to the collector |
 //! | `returned` | what an expansion wraps round a returned value |
 //! | `current` | the functions that act on the current span |
 
 mod attach;
-pub(crate) mod chunk;
+mod chunk;
 pub(crate) mod clock;
 mod core;
 pub(crate) mod counters;
 pub mod current;
+pub(crate) mod exchange;
 mod fields;
 pub(crate) mod foreign;
 mod future;

@@ -5,7 +5,7 @@ use opentelemetry::trace::{Link, SpanKind, TraceContextExt, TraceState};
 use opentelemetry_sdk::trace::SamplingDecision;
 
 use super::core::{Core, Found, Sampled, link_to, trace_id};
-use super::live::{self, Handle};
+use super::live::Handle;
 use super::local::Local;
 use super::options::{Options, Parent};
 use super::record::flag;
@@ -60,7 +60,7 @@ impl Core {
         let kind_at_start = kind.unwrap_or(self.site.kind);
         let (sampled, trace_state) = if sampler::current_state() == state::ASK {
             let name = name.as_deref().unwrap_or(self.site.name);
-            let asked = ask(local, &base, name, kind_at_start.into(), &attributes, &links)?;
+            let asked = ask(local, &base, name, &kind_at_start.into(), &attributes, &links)?;
             attributes.extend(asked.attributes);
             if asked.sampled.records {
                 self.make_record(asked.sampled, base.parent, asked.flags);
@@ -95,7 +95,7 @@ impl Core {
             links.into_iter().for_each(|link| side.add_link(link));
             attributes.into_iter().for_each(|attribute| side.set_attribute(attribute));
         }
-        let (live, generation) = live::acquire();
+        let (live, generation) = local.live.acquire();
         self.live = Some((live, generation));
         let cx = base.cx.with_span(Handle::new(span_context, live, generation));
         self.read_start();
@@ -115,14 +115,14 @@ fn ask(
     local: &Local,
     base: &Base,
     name: &str,
-    kind: SpanKind,
+    kind: &SpanKind,
     attributes: &[opentelemetry::KeyValue],
     links: &[Link],
 ) -> Option<Asked> {
     let sampler = sampler::custom()?;
     let trace = if base.parent.span == 0 { [local.next_id(), local.next_id()] } else { base.parent.trace };
     let parent_context = (base.parent.span != 0).then_some(&base.cx);
-    let answer = sampler.should_sample(parent_context, trace_id(trace), name, &kind, attributes, links);
+    let answer = sampler.should_sample(parent_context, trace_id(trace), name, kind, attributes, links);
     let (records, sampled, flags) = match answer.decision {
         SamplingDecision::Drop => (false, 0, 0),
         SamplingDecision::RecordOnly => (true, 0, flag::RECORD_ONLY),

@@ -2,10 +2,11 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use super::attach::Attached;
+use opentelemetry::ContextGuard;
+
 use super::core::{Begun, Core, attach};
-use super::leaf::EnteredLeaf;
-use super::local;
+use super::leaf::Leaf;
+use super::local::{self, Local};
 use super::options::Options;
 use super::outcome::Outcome;
 use super::sampler::{self, state};
@@ -17,29 +18,47 @@ use super::site::Site;
 pub struct Span {
     // Ends in `drop`, before the fields are dropped: first the record, then the context.
     pub(super) core: Core,
-    attached: Attached,
+    guard: Option<ContextGuard>,
+    /// A leaf, and the one before it. Not an `Option` and not a guard: those are copied where this is written once.
+    is_leaf: bool,
+    leaf_before: Leaf,
 }
 
 impl Span {
     /// A span that has not begun.
     #[inline]
     pub const fn idle(site: &'static Site) -> Self {
-        Self { core: Core::idle(site), attached: Attached::No }
+        Self { core: Core::idle(site), guard: None, is_leaf: false, leaf_before: Leaf::NONE }
+    }
+
+    #[inline(always)]
+    fn enter_leaf(&mut self, local: &Local, leaf: Leaf) {
+        self.is_leaf = true;
+        self.leaf_before = local.leaf.replace(leaf);
+    }
+
+    #[inline(always)]
+    fn leave_leaf(&mut self) {
+        if self.is_leaf {
+            self.is_leaf = false;
+            local::with(|local| local.leaf.set(self.leaf_before));
+        }
     }
 }
 
 impl Drop for Span {
     #[inline]
     fn drop(&mut self) {
-        if self.core.is_recording() {
-            end_dropped(&mut self.core);
+        if self.core.is_recording() || self.is_leaf {
+            end_dropped(self);
         }
     }
 }
 
 #[inline(never)]
-fn end_dropped(core: &mut Core) {
-    core.end(core.how_dropped(0));
+fn end_dropped(span: &mut Span) {
+    span.core.end(span.core.how_dropped(0));
+    span.leave_leaf();
 }
 
 /// Whether spans are recorded at all: set-up ran, and tracing is neither switched off nor shut down.
@@ -84,7 +103,7 @@ fn enter_on(span: &mut Span) {
                 None => return,
             },
         };
-        span.attached = Attached::Context { _guard: cx.attach() };
+        span.guard = Some(cx.attach());
     });
 }
 
@@ -93,7 +112,7 @@ fn enter_unattached(span: &mut Span) {
     local::with(|local| {
         let under = opentelemetry::Context::map_current(super::leaf::active_span);
         let leaf = span.core.as_leaf(under);
-        span.attached = Attached::Leaf { _entered: EnteredLeaf::new(local, leaf) };
+        span.enter_leaf(local, leaf);
     });
 }
 
@@ -105,7 +124,7 @@ fn enter_leaf_on(span: &mut Span) -> bool {
     }
     local::with(|local| {
         if let Some(leaf) = span.core.begin_leaf(local) {
-            span.attached = Attached::Leaf { _entered: EnteredLeaf::new(local, leaf) };
+            span.enter_leaf(local, leaf);
         }
     });
     span.core.is_recording()
@@ -120,7 +139,7 @@ pub fn enter_with(span: &mut Span, options: Options) -> bool {
     let cx = local::with(|local| span.core.begin_with(local, options));
     if let Some(cx) = cx {
         match attach(cx) {
-            Some(guard) => span.attached = Attached::Context { _guard: guard },
+            Some(guard) => span.guard = Some(guard),
             None => enter_unattached(span),
         }
     }
@@ -136,13 +155,14 @@ where
 {
     let value = body();
     if span.core.is_recording() {
-        finish(&mut span.core, probe(&value));
+        finish(span, probe(&value));
     }
-    span.attached = Attached::No;
+    span.guard = None;
     value
 }
 
 #[inline(never)]
-fn finish(core: &mut Core, outcome: Outcome) {
-    core.finish(outcome);
+fn finish(span: &mut Span, outcome: Outcome) {
+    span.core.finish(outcome);
+    span.leave_leaf();
 }
