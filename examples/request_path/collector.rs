@@ -92,17 +92,21 @@ async fn pass_on(url: String, mut requests: mpsc::UnboundedReceiver<Bytes>) -> R
 }
 
 impl Receiver {
-    /// Stops receiving, and waits until everything is passed on. Gives all traces, in order of their start.
-    pub(crate) async fn finish(self) -> Result<Vec<Vec<TreeSpan>>, Error> {
+    /// Stops receiving, and waits until everything is passed on. Gives all traces, in order of their start, and
+    /// whether the other receiver got them, too.
+    pub(crate) async fn finish(self) -> (Vec<Vec<TreeSpan>>, Result<(), Error>) {
         self.server.abort();
         let _ = self.server.await;
-        if let Some((sender, task)) = self.forward {
-            drop(sender);
-            task.await??;
-        }
+        let passed_on = match self.forward {
+            Some((sender, task)) => {
+                drop(sender);
+                task.await.unwrap_or_else(|panicked| Err(panicked.into()))
+            }
+            None => Ok(()),
+        };
         let mut traces: Vec<_> = self.collector.lock().drain().map(|(_, spans)| spans).collect();
         traces.sort_by_key(|spans| spans.iter().map(|span| span.start_time).min());
-        Ok(traces)
+        (traces, passed_on)
     }
 }
 

@@ -77,13 +77,14 @@ pub(crate) async fn run(options: Options) -> Result<(), Error> {
     if let Some(broker) = broker {
         broker.finish().await?;
     }
-    let traces = receiver.finish().await?;
+    let (traces, passed_on) = receiver.finish().await;
     if options.json {
         print::json(&traces);
     } else {
         print::trees(&traces);
     }
     eprintln!("{} requests, {} traces, {:.1?}", options.requests, traces.len(), begun.elapsed());
+    passed_on?;
     if all_came { Ok(()) } else { Err("not every request came through; see the traces above".into()) }
 }
 
