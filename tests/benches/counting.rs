@@ -10,11 +10,11 @@ thread_local! {
 }
 
 /// Allocations and bytes so far, on the calling thread.
-pub fn on_this_thread() -> (u64, u64) {
+pub(crate) fn on_this_thread() -> (u64, u64) {
     COUNT.with(Cell::get)
 }
 
-pub struct Counting;
+pub(crate) struct Counting;
 
 // SAFETY: every call goes to `System` unchanged; counting touches a plain cell without a destructor.
 unsafe impl GlobalAlloc for Counting {

@@ -176,6 +176,8 @@ impl Core {
     /// record of a sampled span.
     #[inline(always)]
     pub(super) fn decide(&mut self, local: &Local, parent: Found) -> Option<Sampled> {
+        // A thread's first span seeds its ids; a thread that ends records nothing more.
+        local.stats()?;
         let mut sampled =
             Sampled { trace: parent.trace, span: 0, trace_flags: parent.trace_flags, records: true };
         if parent.span == 0 {

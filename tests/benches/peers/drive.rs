@@ -120,7 +120,7 @@ const SYNC: [&str; 11] = [
 ];
 
 /// All modes, all candidates.
-pub fn everything(rounds: usize) -> ExitCode {
+pub(crate) fn everything(rounds: usize) -> ExitCode {
     compare(Mode::OneThread, 1_000, rounds, &SYNC);
     compare(
         Mode::TwoThreads,
@@ -136,7 +136,7 @@ pub fn everything(rounds: usize) -> ExitCode {
 }
 
 /// The goals that are ratios, with few rounds. With `check`, a missed goal is a failure.
-pub fn quick(rounds: usize, check: bool) -> ExitCode {
+pub(crate) fn quick(rounds: usize, check: bool) -> ExitCode {
     let medians = compare(
         Mode::OneThread,
         1_000,

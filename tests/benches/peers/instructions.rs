@@ -20,7 +20,7 @@ const CANDIDATES: [(&str, Option<f64>); 8] = [
     ("tracing/registry", None),
 ];
 
-pub fn report(check: bool) -> ExitCode {
+pub(crate) fn report(check: bool) -> ExitCode {
     println!("instructions per span on the recording thread ({MANY} traces less {FEW}, callgrind)");
     let mut missed = false;
     for (name, most) in CANDIDATES {

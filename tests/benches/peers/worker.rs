@@ -15,7 +15,7 @@ fn cpu_ns(clock: ClockId) -> u64 {
 }
 
 /// Reads `mode traces` lines, answers each with `wall thread_cpu process_cpu exported lost`.
-pub fn serve(name: &str) -> ExitCode {
+pub(crate) fn serve(name: &str) -> ExitCode {
     let candidate = candidates::start(name);
     for line in std::io::stdin().lock().lines() {
         let Ok(line) = line else { break };
@@ -74,7 +74,7 @@ fn timed(work: impl FnOnce()) -> (u64, u64) {
 }
 
 /// Runs once under callgrind, which counts inside [`measured_region`] only.
-pub fn once(name: &str, traces: u64) -> ExitCode {
+pub(crate) fn once(name: &str, traces: u64) -> ExitCode {
     let candidate = candidates::start(name);
     candidate.run(Mode::OneThread, 20);
     measured_region(&candidate, traces);

@@ -9,11 +9,11 @@ use opentelemetry_sdk::trace::{SpanData, SpanExporter};
 static EXPORTED: AtomicU64 = AtomicU64::new(0);
 static MALFORMED: AtomicU64 = AtomicU64::new(0);
 
-pub fn exported() -> u64 {
+pub(crate) fn exported() -> u64 {
     EXPORTED.load(Ordering::Relaxed)
 }
 
-pub fn malformed() -> u64 {
+pub(crate) fn malformed() -> u64 {
     MALFORMED.load(Ordering::Relaxed)
 }
 
@@ -24,7 +24,7 @@ fn count(well_formed: bool) {
     }
 }
 
-pub fn count_batch(batch: &[SpanData]) {
+pub(crate) fn count_batch(batch: &[SpanData]) {
     for span in batch {
         count(
             span.span_context.is_valid() && span.end_time >= span.start_time && span.start_time > UNIX_EPOCH,
@@ -33,7 +33,7 @@ pub fn count_batch(batch: &[SpanData]) {
 }
 
 #[derive(Debug)]
-pub struct CountSpans;
+pub(crate) struct CountSpans;
 
 impl SpanExporter for CountSpans {
     async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
@@ -42,7 +42,7 @@ impl SpanExporter for CountSpans {
     }
 }
 
-pub struct CountRecords;
+pub(crate) struct CountRecords;
 
 impl fastrace::collector::Reporter for CountRecords {
     fn report(&mut self, spans: Vec<fastrace::collector::SpanRecord>) {

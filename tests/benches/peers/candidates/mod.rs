@@ -6,13 +6,15 @@ mod ours;
 mod sdk_spans;
 mod tracing_spans;
 
-pub use count::{exported, malformed};
+// The bench of allocations does not look at what was exported.
+#[allow(unused_imports)]
+pub(crate) use count::{exported, malformed};
 
 use std::hint::black_box;
 
 /// How the traces are made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mode {
+pub(crate) enum Mode {
     OneThread,
     TwoThreads,
     /// Async, each child awaits something that is ready.
@@ -24,7 +26,7 @@ pub enum Mode {
 }
 
 impl Mode {
-    pub const fn word(self) -> &'static str {
+    pub(crate) const fn word(self) -> &'static str {
         match self {
             Self::OneThread => "one-thread",
             Self::TwoThreads => "two-threads",
@@ -34,7 +36,7 @@ impl Mode {
         }
     }
 
-    pub fn from_word(word: &str) -> Option<Self> {
+    pub(crate) fn from_word(word: &str) -> Option<Self> {
         [Self::OneThread, Self::TwoThreads, Self::Ready, Self::Yield, Self::Cold]
             .into_iter()
             .find(|mode| mode.word() == word)
@@ -42,16 +44,16 @@ impl Mode {
 }
 
 /// A way to make spans.
-pub struct Candidate {
+pub(crate) struct Candidate {
     traces: fn(u64),
     async_traces: Option<fn(u64, bool)>,
-    pub flush: fn(),
+    pub(crate) flush: fn(),
     /// Spans that its exporter must get for each trace; zero where it exports none or a share.
-    pub spans_per_trace: u64,
+    pub(crate) spans_per_trace: u64,
 }
 
 impl Candidate {
-    pub fn run(&self, mode: Mode, traces: u64) {
+    pub(crate) fn run(&self, mode: Mode, traces: u64) {
         match mode {
             Mode::OneThread | Mode::TwoThreads => (self.traces)(traces),
             Mode::Cold => {
@@ -84,7 +86,7 @@ fn dirty() {
         static MEMORY: std::cell::RefCell<Vec<u8>> = std::cell::RefCell::new(vec![0; 128 << 10]);
     }
     MEMORY.with_borrow_mut(|memory| {
-        memory.iter_mut().step_by(64).for_each(|byte| *byte = byte.wrapping_add(1))
+        memory.iter_mut().step_by(64).for_each(|byte| *byte = byte.wrapping_add(1));
     });
 }
 
@@ -105,7 +107,7 @@ fn on_current_thread(future: impl Future<Output = ()>) {
 }
 
 /// Sets a candidate up in this process, which it then has for itself.
-pub fn start(name: &str) -> Candidate {
+pub(crate) fn start(name: &str) -> Candidate {
     match name {
         "ours" => ours::default_mode(),
         "ours/leaf" => ours::leaf(),
