@@ -32,7 +32,7 @@ fn telemetry() -> &'static (Telemetry, MemoryExporter) {
 }
 
 /// Everything that ended in this trace.
-pub fn spans(trace: TraceId) -> Vec<SpanData> {
+pub(crate) fn spans(trace: TraceId) -> Vec<SpanData> {
     let (telemetry, memory) = telemetry();
     let report = telemetry.flush(Duration::from_secs(20));
     assert!(report.deadline_met, "{report}");
@@ -40,26 +40,26 @@ pub fn spans(trace: TraceId) -> Vec<SpanData> {
 }
 
 /// The one span of this name.
-pub fn named<'s>(spans: &'s [SpanData], name: &str) -> &'s SpanData {
+pub(crate) fn named<'s>(spans: &'s [SpanData], name: &str) -> &'s SpanData {
     let mut found = spans.iter().filter(|span| span.name == name);
     let span = found.next().unwrap_or_else(|| panic!("no span {name} in {spans:#?}"));
     assert!(found.next().is_none(), "two spans {name}");
     span
 }
 
-pub fn attribute(span: &SpanData, key: &str) -> Option<Value> {
+pub(crate) fn attribute(span: &SpanData, key: &str) -> Option<Value> {
     let mut values = span.attributes.iter().filter(|kv| kv.key.as_str() == key).map(|kv| kv.value.clone());
     let value = values.next();
     assert!(values.next().is_none(), "{key} twice");
     value
 }
 
-pub fn text(span: &SpanData, key: &str) -> Option<String> {
+pub(crate) fn text(span: &SpanData, key: &str) -> Option<String> {
     attribute(span, key).map(|value| value.to_string())
 }
 
 /// A context with a recorded root span of its own, which tells the test's spans from all others.
-pub fn root() -> (Context, TraceId) {
+pub(crate) fn root() -> (Context, TraceId) {
     let provider = telemetry().0.provider().unwrap();
     let cx = Context::new().with_span(provider.tracer("test").start("root"));
     let trace = cx.span().span_context().trace_id();
@@ -67,33 +67,33 @@ pub fn root() -> (Context, TraceId) {
 }
 
 /// A cluster and a topic of its own.
-pub struct Broker {
+pub(crate) struct Broker {
     pub cluster: MockCluster<'static, DefaultProducerContext>,
     next: Cell<i64>,
 }
 
-pub const TOPIC: &str = "orders";
+pub(crate) const TOPIC: &str = "orders";
 
 impl Broker {
-    pub fn start() -> Self {
+    pub(crate) fn start() -> Self {
         telemetry();
         let cluster = MockCluster::new(1).unwrap();
         cluster.create_topic(TOPIC, 1, 1).unwrap();
         Broker { cluster, next: Cell::new(0) }
     }
 
-    pub fn config(&self) -> ClientConfig {
+    pub(crate) fn config(&self) -> ClientConfig {
         let mut config = ClientConfig::new();
         config.set("bootstrap.servers", self.cluster.bootstrap_servers()).set("linger.ms", "0");
         config
     }
 
-    pub fn producer(&self) -> TracedProducer {
+    pub(crate) fn producer(&self) -> TracedProducer {
         self.config().set("client.id", "shop").create().unwrap()
     }
 
     /// A consumer of everything in the topic. It takes the partition by itself: joining a group takes seconds.
-    pub fn consumer(&self) -> StreamConsumer {
+    pub(crate) fn consumer(&self) -> StreamConsumer {
         let consumer: StreamConsumer = self
             .config()
             .set("group.id", "billing")
