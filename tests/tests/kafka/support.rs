@@ -109,6 +109,6 @@ impl Broker {
 }
 
 /// A deadline for what must come; a test that hangs says nothing.
-pub async fn soon<T>(work: impl Future<Output = T>) -> T {
+pub(crate) async fn soon<T>(work: impl Future<Output = T>) -> T {
     tokio::time::timeout(Duration::from_secs(30), work).await.unwrap()
 }
