@@ -150,7 +150,7 @@ impl Core {
             self.live = Some((live, generation));
             Begun::Attach(cx.with_span(Handle::new(span_context, live, generation)))
         });
-        self.read_start();
+        self.read_start(local);
         begun
     }
 
@@ -163,7 +163,7 @@ impl Core {
         let parent =
             if leaf.span != 0 && leaf.under == active.span { Found::from_leaf(leaf) } else { active };
         let sampled = self.decide(local, parent)?;
-        self.read_start();
+        self.read_start(local);
         Some(Leaf {
             trace: sampled.trace,
             span: sampled.span,
@@ -181,13 +181,13 @@ impl Core {
         let mut sampled =
             Sampled { trace: parent.trace, span: 0, trace_flags: parent.trace_flags, records: true };
         if parent.span == 0 {
-            sampled.trace = [local.next_id(), local.next_id()];
+            sampled.trace = local.ids.next_trace();
             sampled.trace_flags = u8::from(sampler::samples_root(sampled.trace[1]));
             sampled.records = sampled.trace_flags != 0;
         } else if parent.trace_flags & 1 == 0 {
             return None;
         }
-        sampled.span = local.next_id();
+        sampled.span = local.ids.next_span();
         if sampled.records {
             self.make_record(sampled, parent, 0);
         }
@@ -212,12 +212,10 @@ impl Core {
 
     /// The last thing on the way in: what comes before is not the user's time.
     #[inline(always)]
-    pub(super) fn read_start(&mut self) {
+    pub(super) fn read_start(&mut self, local: &Local) {
         let Some(record) = &mut self.record else { return };
-        if record.flags & flag::RECORD_ONLY == 0
-            && let Some(stats) = local::with(Local::stats)
-        {
-            stats.count_started();
+        if record.flags & flag::RECORD_ONLY == 0 {
+            local.count_started();
         }
         if thread::panicking() {
             record.flags |= flag::BEGAN_IN_PANIC;

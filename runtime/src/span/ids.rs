@@ -1,24 +1,54 @@
-//! Trace and span ids: xoshiro256++ per thread, as in the SDK, seeded by the operating system.
+//! Trace and span ids, from two generators per thread, seeded by the operating system.
+//!
+//! Trace ids come from xoshiro256++, as in the SDK: two of its numbers make an id, so its state must be wider than an
+//! id. Span ids come from SplitMix64, at half the cost: an id has to be unique in its trace only; those of a thread
+//! are all different until 2^64 were made, and two threads begin at random places of that sequence.
 
 use std::cell::Cell;
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
 
-/// The generator's state.
-pub(super) type State = [Cell<u64>; 4];
+/// The generators' state.
+#[derive(Debug)]
+pub(super) struct Ids {
+    // One cell a word, which stay in registers; an array in a cell is copied as a whole.
+    trace: [Cell<u64>; 4],
+    span: Cell<u64>,
+}
 
-/// Seeds from the operating system's randomness, which `RandomState` reads once per thread.
-#[cold]
-pub(super) fn seed(state: &State) {
-    for (lane, word) in state.iter().enumerate() {
-        // `| 1` keeps the state from being all zero, where the generator would stay for ever.
-        word.set(RandomState::new().hash_one(lane) | 1);
+impl Ids {
+    pub(super) const fn new() -> Self {
+        Self { trace: [const { Cell::new(0) }; 4], span: Cell::new(0) }
+    }
+
+    /// Seeds from the operating system's randomness, which `RandomState` reads once per thread.
+    #[cold]
+    pub(super) fn seed(&self) {
+        for (lane, word) in self.trace.iter().chain([&self.span]).enumerate() {
+            // `| 1` keeps the state from being all zero, where the generator would stay for ever.
+            word.set(RandomState::new().hash_one(lane) | 1);
+        }
+    }
+
+    /// The next trace id, the higher word first. Never zero, which is invalid.
+    #[inline]
+    pub(super) fn next_trace(&self) -> [u64; 2] {
+        [xoshiro(&self.trace), xoshiro(&self.trace)]
+    }
+
+    /// The next span id, by SplitMix64. Never zero, which is invalid.
+    #[inline(always)]
+    pub(super) fn next_span(&self) -> u64 {
+        let count = self.span.get().wrapping_add(0x9e37_79b9_7f4a_7c15);
+        self.span.set(count);
+        let mut mixed = (count ^ (count >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (mixed ^ (mixed >> 31)).max(1)
     }
 }
 
-/// The next id. Never zero: zero is an invalid id in W3C Trace Context and in OpenTelemetry.
-#[inline(always)]
-pub(super) fn next([a, b, c, d]: &State) -> u64 {
+/// xoshiro256++; zero is passed over.
+fn xoshiro([a, b, c, d]: &[Cell<u64>; 4]) -> u64 {
     let (s0, s1, s2, s3) = (a.get(), b.get(), c.get(), d.get());
     let result = s0.wrapping_add(s3).rotate_left(23).wrapping_add(s0);
     let (t2, t3) = (s2 ^ s0, s3 ^ s1);
@@ -31,7 +61,7 @@ pub(super) fn next([a, b, c, d]: &State) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use super::{State, next, seed};
+    use super::*;
 
     /// The reference implementation, as its authors publish it.
     fn reference(s: &mut [u64; 4]) -> u64 {
@@ -46,25 +76,57 @@ mod tests {
         result
     }
 
-    fn seeded() -> State {
-        let state = State::default();
-        seed(&state);
-        state
+    fn seeded() -> Ids {
+        let ids = Ids::new();
+        ids.seed();
+        ids
     }
 
     #[test]
-    fn follows_the_reference_implementation() {
+    fn trace_ids_follow_the_reference_implementation() {
         let ours = seeded();
-        let mut theirs = ours.clone().map(|word| word.get());
+        let mut theirs = ours.trace.each_ref().map(Cell::get);
         for _ in 0..1_000 {
-            assert_eq!(next(&ours), reference(&mut theirs).max(1));
+            assert_eq!(ours.next_trace(), [reference(&mut theirs).max(1), reference(&mut theirs).max(1)]);
         }
     }
 
     #[test]
+    fn span_ids_follow_the_reference_implementation() {
+        let ids = Ids::new();
+        // The first numbers of the published generator, from a state of zero.
+        let expected = [0xe220_a839_7b1d_cdaf, 0x6e78_9e6a_a1b9_65f4, 0x06c4_5d18_8009_454f];
+        assert_eq!(expected.map(|_| ids.next_span()), expected);
+    }
+
+    #[test]
+    fn a_million_span_ids_are_different() {
+        let ids = seeded();
+        let seen: std::collections::HashSet<u64> = (0..1_000_000).map(|_| ids.next_span()).collect();
+        assert_eq!(seen.len(), 1_000_000);
+    }
+
+    #[test]
+    fn every_bit_of_a_span_id_is_set_half_of_the_time() {
+        let ids = seeded();
+        let mut set = [0_u32; 64];
+        for _ in 0..100_000 {
+            let id = ids.next_span();
+            set.iter_mut().enumerate().for_each(|(bit, count)| *count += u32::from(id >> bit & 1 == 1));
+        }
+        // Six standard deviations: once in half a billion runs by chance, per bit.
+        assert!(set.iter().all(|count| count.abs_diff(50_000) < 950), "{set:?}");
+    }
+
+    #[test]
     fn two_threads_have_different_ids() {
-        let here = next(&seeded());
-        let there = std::thread::spawn(|| next(&seeded())).join().unwrap();
-        assert_ne!(here, there);
+        let take = || {
+            let ids = seeded();
+            (ids.next_trace(), ids.next_span())
+        };
+        let here = take();
+        let there = std::thread::spawn(take).join().unwrap();
+        assert_ne!(here.0, there.0);
+        assert_ne!(here.1, there.1);
     }
 }

@@ -5,17 +5,18 @@
 use std::cell::Cell;
 
 use super::counters::{self, ThreadStats};
+use super::exchange;
+use super::ids::Ids;
 use super::leaf::Leaf;
 use super::live::FreeCells;
-use super::{exchange, ids};
 
 pub(super) struct Local {
     /// The innermost span that OpenTelemetry's context does not name.
     pub(super) leaf: Cell<Leaf>,
     /// Somebody wrote to a leaf that is open on this thread.
     pub(super) leaf_writes: Cell<bool>,
-    /// One cell a word, which stay in registers; an array in a cell is copied as a whole.
-    ids: [Cell<u64>; 4],
+    /// Of a thread that is prepared, see [`stats`](Self::stats).
+    pub(super) ids: Ids,
     pub(super) live: FreeCells,
     stats: Cell<Option<&'static ThreadStats>>,
     /// This thread's chunk is gone: nothing is recorded any more.
@@ -27,7 +28,7 @@ thread_local! {
         Local {
             leaf: Cell::new(Leaf::NONE),
             leaf_writes: Cell::new(false),
-            ids: [const { Cell::new(0) }; 4],
+            ids: Ids::new(),
             live: FreeCells::new(),
             stats: Cell::new(None),
             dead: Cell::new(false),
@@ -41,12 +42,6 @@ pub(super) fn with<T>(f: impl FnOnce(&Local) -> T) -> T {
 }
 
 impl Local {
-    /// The next id; of a thread that is prepared, see [`stats`](Self::stats).
-    #[inline(always)]
-    pub(super) fn next_id(&self) -> u64 {
-        ids::next(&self.ids)
-    }
-
     /// This thread's counters; on its first span, prepares the thread. `None` when it can no longer record.
     #[inline]
     pub(super) fn stats(&self) -> Option<&'static ThreadStats> {
@@ -56,13 +51,20 @@ impl Local {
         }
     }
 
+    #[inline]
+    pub(super) fn count_started(&self) {
+        if let Some(stats) = self.stats.get() {
+            stats.count_started();
+        }
+    }
+
     #[cold]
     fn prepare(&self) -> Option<&'static ThreadStats> {
         if self.dead.get() {
             return None;
         }
         exchange::register_thread();
-        ids::seed(&self.ids);
+        self.ids.seed();
         self.stats.set(Some(counters::lend()));
         self.stats.get()
     }

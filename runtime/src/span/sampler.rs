@@ -106,12 +106,12 @@ mod tests {
 
     #[test]
     fn the_same_trace_gets_the_same_answer_from_the_sdk() {
-        let state = crate::span::ids::State::default();
-        crate::span::ids::seed(&state);
+        let ids = crate::span::ids::Ids::new();
+        ids.seed();
         for ratio in [0.0, 0.1, 0.5, 0.999, 1.0] {
             let sdk = Sampler::TraceIdRatioBased(ratio);
             for _ in 0..1_000 {
-                let (high, low) = (crate::span::ids::next(&state), crate::span::ids::next(&state));
+                let [high, low] = ids.next_trace();
                 let id = TraceId::from((u128::from(high) << 64) | u128::from(low));
                 let theirs = sdk.should_sample(None, id, "x", &SpanKind::Internal, &[], &[]).decision;
                 assert_eq!(

@@ -98,7 +98,7 @@ impl Core {
         let (live, generation) = local.live.acquire();
         self.live = Some((live, generation));
         let cx = base.cx.with_span(Handle::new(span_context, live, generation));
-        self.read_start();
+        self.read_start(local);
         Some(cx)
     }
 }
@@ -120,7 +120,7 @@ fn ask(
     links: &[Link],
 ) -> Option<Asked> {
     let sampler = sampler::custom()?;
-    let trace = if base.parent.span == 0 { [local.next_id(), local.next_id()] } else { base.parent.trace };
+    let trace = if base.parent.span == 0 { local.ids.next_trace() } else { base.parent.trace };
     let parent_context = (base.parent.span != 0).then_some(&base.cx);
     let answer = sampler.should_sample(parent_context, trace_id(trace), name, kind, attributes, links);
     let (records, sampled, flags) = match answer.decision {
@@ -130,7 +130,7 @@ fn ask(
     };
     let trace_flags = (base.parent.trace_flags & !1) | sampled;
     Some(Asked {
-        sampled: Sampled { trace, span: local.next_id(), trace_flags, records },
+        sampled: Sampled { trace, span: local.ids.next_span(), trace_flags, records },
         flags,
         trace_state: answer.trace_state,
         attributes: answer.attributes,
