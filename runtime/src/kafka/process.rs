@@ -5,12 +5,9 @@ use std::future::Future;
 use super::consumer::{enter, open, open_batch};
 use super::message::ConsumedMessage;
 use super::options::ProcessOptions;
-use crate::span::{Kind, Outcome, OwnedSpan, Scope, Site, Span, in_span, path_of, traced};
+use crate::span::{Kind, Outcome, OwnedSpan, Site, Span, in_span, traced};
 
-const SCOPE: Scope = Scope::new(option_env!("CARGO_PKG_NAME"), option_env!("CARGO_PKG_VERSION"));
-
-static PROCESS: Site =
-    Site::new("process", Kind::Consumer, &[], SCOPE, file!(), line!(), || path_of(outcome::<(), String>));
+static PROCESS: Site = Site::internal("process", Kind::Consumer);
 
 /// Runs `handler` in the process span of `message`, as `#[kafka_consumer]` does with a function.
 ///

@@ -22,21 +22,13 @@ use rdkafka::{ClientContext, TopicPartitionList};
 use super::delivery::{DeliveryFuture, InFlight, Pending, TracedContext};
 use super::{KeyText, attributes};
 use crate::propagation;
-use crate::span::{self, Kind, Options, OwnedSpan, Scope, Site};
+use crate::span::{self, Kind, Options, OwnedSpan, Site};
 use crate::trace_context::CreationContext;
 
 /// How long a send waits for room in the queue before it looks again without a report.
 const QUEUE_FULL_PAUSE: Duration = Duration::from_millis(100);
 
-static SEND: Site = Site::new(
-    "send",
-    Kind::Producer,
-    &[],
-    Scope::new(option_env!("CARGO_PKG_NAME"), option_env!("CARGO_PKG_VERSION")),
-    file!(),
-    line!(),
-    || span::path_of(send_span),
-);
+static SEND: Site = Site::internal("send", Kind::Producer);
 
 /// A producer for asynchronous code that puts the trace context into every record and makes a span per send.
 ///

@@ -48,7 +48,7 @@ impl Scope {
     }
 
     /// The scope of spans that this crate makes by itself.
-    #[cfg(feature = "server")]
+    #[cfg(any(feature = "kafka", feature = "server"))]
     pub(crate) const THROUGHLINE: Self =
         Self::new(Some(env!("CARGO_PKG_NAME")), Some(env!("CARGO_PKG_VERSION")));
 
@@ -91,7 +91,7 @@ impl Site {
 
     /// A site of this crate's own instrumentation. Its spans carry no `code.*` attributes: the place they would
     /// name is ours and not the user's.
-    #[cfg(feature = "server")]
+    #[cfg(any(feature = "kafka", feature = "server"))]
     pub(crate) const fn internal(name: &'static str, kind: Kind) -> Self {
         Self::new(name, kind, &[], Scope::THROUGHLINE, "", 0, || "")
     }
