@@ -105,12 +105,18 @@ impl<T> Writer<T> {
         self.chunk.places.len()
     }
 
-    /// Writes what `entry` makes, in place. False, without calling it, if the chunk is full.
+    /// Moves the entry into the chunk and leaves `rest` in its place. False, and nothing is moved, if it is full.
+    ///
+    /// By reference, because a value that passes through a return or a closure is copied on its way.
     #[inline(always)]
-    pub(crate) fn push(&mut self, entry: impl FnOnce() -> T) -> bool {
+    pub(crate) fn push(&mut self, entry: &mut T, rest: T) -> bool {
         let Some(place) = self.chunk.places.get(self.next) else { return false };
-        // SAFETY: `next` is `committed`: the place is not written, the reader does not look at it.
-        place.with_mut(|place| unsafe { (*place).write(entry()) });
+        // SAFETY: `next` is `committed`: the place is not written, the reader does not look at it. The entry is read
+        // once, and overwritten without being dropped.
+        place.with_mut(|place| unsafe {
+            std::ptr::copy_nonoverlapping(entry, (*place).as_mut_ptr(), 1);
+            std::ptr::write(entry, rest);
+        });
         self.next += 1;
         self.chunk.committed.store(self.next, Ordering::Release);
         true

@@ -27,8 +27,9 @@ use super::{clock, current, exchange, sampler};
 #[derive(Debug)]
 pub(super) struct Core {
     pub(super) site: &'static Site,
-    /// There while the span is open and recording.
-    pub(super) record: Option<Record>,
+    /// The record while the span is open and recording, else nothing. Kept as the chunk will hold it, so that the end
+    /// of the span is one copy.
+    entry: Entry,
     /// The cell through which others write to it, and its generation; a leaf has none.
     pub(super) live: Option<(&'static Live, u64)>,
 }
@@ -112,12 +113,20 @@ pub(super) enum Begun {
 impl Core {
     #[inline]
     pub(super) const fn idle(site: &'static Site) -> Self {
-        Self { site, record: None, live: None }
+        Self { site, entry: Entry::Nothing, live: None }
     }
 
     #[inline]
     pub(super) fn is_recording(&self) -> bool {
-        self.record.is_some()
+        matches!(self.entry, Entry::Span(_))
+    }
+
+    fn record(&self) -> Option<&Record> {
+        if let Entry::Span(record) = &self.entry { Some(record) } else { None }
+    }
+
+    pub(super) fn record_mut(&mut self) -> Option<&mut Record> {
+        if let Entry::Span(record) = &mut self.entry { Some(record) } else { None }
     }
 
     /// Starts the span under the current context.
@@ -196,7 +205,7 @@ impl Core {
 
     #[inline(always)]
     pub(super) fn make_record(&mut self, sampled: Sampled, parent: Found, flags: u8) {
-        self.record = Some(Record {
+        self.entry = Entry::Span(Record {
             site: self.site,
             trace: sampled.trace,
             span: sampled.span,
@@ -213,7 +222,7 @@ impl Core {
     /// The last thing on the way in: what comes before is not the user's time.
     #[inline(always)]
     pub(super) fn read_start(&mut self, local: &Local) {
-        let Some(record) = &mut self.record else { return };
+        let Entry::Span(record) = &mut self.entry else { return };
         if record.flags & flag::RECORD_ONLY == 0 {
             local.count_started();
         }
@@ -229,7 +238,7 @@ impl Core {
 
     /// The context of this span again, under another base.
     pub(super) fn context_under(&self, base: &Context) -> Option<Context> {
-        let (record, (live, generation)) = (self.record.as_ref()?, self.live?);
+        let (record, (live, generation)) = (self.record()?, self.live?);
         Some(base.with_span(Handle::new(self.span_context_of(record), live, generation)))
     }
 
@@ -246,12 +255,12 @@ impl Core {
 
     /// The context of an open span; `None` if it is not recording.
     pub(super) fn span_context(&self) -> Option<SpanContext> {
-        self.record.as_ref().map(|record| self.span_context_of(record))
+        self.record().map(|record| self.span_context_of(record))
     }
 
     /// As a leaf's children need it.
     pub(super) fn as_leaf(&self, under: u64) -> Leaf {
-        self.record.as_ref().map_or(Leaf::NONE, |record| Leaf {
+        self.record().map_or(Leaf::NONE, |record| Leaf {
             trace: record.trace,
             span: record.span,
             under,
@@ -262,13 +271,13 @@ impl Core {
     /// Sets the value of one of the site's keys.
     #[inline]
     pub(super) fn set(&mut self, index: usize, value: FieldValue) {
-        if let Some(record) = &mut self.record {
+        if let Entry::Span(record) = &mut self.entry {
             record.set(index, value);
         }
     }
 
     pub(super) fn side(&mut self) -> Option<&mut Side> {
-        self.record.as_mut().map(Record::side)
+        self.record_mut().map(Record::side)
     }
 
     #[cold]
@@ -292,7 +301,7 @@ impl Core {
     /// return.
     #[inline(always)]
     pub(super) fn end(&mut self, how: u8) {
-        let Some(record) = &mut self.record else { return };
+        let Entry::Span(record) = &mut self.entry else { return };
         record.end = clock::read(record.flags & flag::TICKS != 0);
         record.flags |= how;
         if let Some((live, generation)) = self.live.take() {
@@ -301,14 +310,14 @@ impl Core {
             }
             local::with(|local| local.live.release(live, generation));
         }
-        hand_over(&mut self.record);
+        hand_over(&mut self.entry);
     }
 
     /// Takes what was written to this leaf on this thread.
     #[inline]
     pub(super) fn take_leaf_writes(&mut self) {
         if local::with(|local| local.leaf_writes.get())
-            && let Some(record) = &mut self.record
+            && let Entry::Span(record) = &mut self.entry
         {
             take_leaf_writes(record);
         }
@@ -320,7 +329,7 @@ impl Core {
         if !thread::panicking() {
             return otherwise;
         }
-        let inside = self.record.as_ref().is_some_and(|record| record.flags & flag::BEGAN_IN_PANIC == 0);
+        let inside = self.record().is_some_and(|record| record.flags & flag::BEGAN_IN_PANIC == 0);
         if inside { flag::PANICKED } else { otherwise }
     }
 }
@@ -349,37 +358,38 @@ impl Sampled {
 
 /// Leaves nothing behind. The record goes by reference down to its place in the chunk: it is copied once.
 #[inline(always)]
-fn hand_over(open: &mut Option<Record>) {
-    let Some(record) = open else { return };
+fn hand_over(entry: &mut Entry) {
+    let Entry::Span(record) = entry else { return };
     let stats = local::with(|local| {
         if local.leaf_writes.get() {
             take_leaf_writes(record);
         }
         local.stats()
     });
-    if record.flags & (flag::RECORD_ONLY | flag::OWNS_HEAP) != 0 || stats.is_none() {
-        return hand_over_rare(open, stats.is_some());
+    match stats {
+        Some(stats) if record.flags & (flag::RECORD_ONLY | flag::OWNS_HEAP) == 0 => {
+            stats.count_ended();
+            exchange::push(entry);
+        }
+        _ => hand_over_rare(entry),
     }
-    if let Some(stats) = stats {
-        stats.count_ended();
-    }
-    exchange::push_record(open);
 }
 
 #[cold]
 #[inline(never)]
-fn hand_over_rare(open: &mut Option<Record>, can_record: bool) {
-    let Some(record) = open.take() else { return };
+fn hand_over_rare(entry: &mut Entry) {
+    let mut entry = std::mem::replace(entry, Entry::Nothing);
+    let Entry::Span(record) = &entry else { return };
     if record.flags & flag::RECORD_ONLY != 0 {
         return;
     }
     match local::with(Local::stats) {
-        Some(stats) if can_record => {
+        Some(stats) => {
             stats.count_ended();
             let heap_bytes = record.heap_bytes();
-            exchange::push(Entry::Span(record), heap_bytes);
+            exchange::push_with_heap(&mut entry, heap_bytes);
         }
-        _ => counters::dropped(DropReason::ThreadExit, 1),
+        None => counters::dropped(DropReason::ThreadExit, 1),
     }
 }
 

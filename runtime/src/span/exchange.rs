@@ -11,7 +11,7 @@ use std::thread::Thread;
 
 use super::chunk;
 use super::counters::{self, DropReason};
-use super::record::{Entry, Record};
+use super::record::Entry;
 
 /// Records of a chunk: about 30 KiB.
 const FULL: usize = 256;
@@ -202,29 +202,26 @@ pub(super) fn register_thread() {
     let _ = CHUNK.try_with(|_| ());
 }
 
-/// Hands over a record that owns nothing on the heap, and leaves `None`.
+/// Hands over an entry that owns nothing on the heap, and leaves nothing in its place.
 #[inline]
-pub(super) fn push_record(open: &mut Option<Record>) {
+pub(super) fn push(entry: &mut Entry) {
     let pushed = CHUNK.try_with(|chunk| {
         let Ok(mut chunk) = chunk.try_borrow_mut() else { return false };
         match &mut chunk.writer {
-            Some(writer) if !CLOSED.load(Ordering::Relaxed) => writer.entries.push(|| match open.take() {
-                Some(record) => Entry::Span(record),
-                None => Entry::Nothing,
-            }),
+            Some(writer) if !CLOSED.load(Ordering::Relaxed) => writer.entries.push(entry, Entry::Nothing),
             _ => false,
         }
     });
-    if !matches!(pushed, Ok(true))
-        && let Some(record) = open.take()
-    {
-        push(Entry::Span(record), 0);
+    if !matches!(pushed, Ok(true)) {
+        push_with_heap(entry, 0);
     }
 }
 
-/// Hands one entry over. `heap_bytes` is what it owns on the heap.
+/// Hands over an entry that owns this much on the heap, and leaves nothing in its place. What is refused is dropped
+/// and counted.
 #[inline(never)]
-pub(crate) fn push(entry: Entry, heap_bytes: usize) {
+pub(super) fn push_with_heap(entry: &mut Entry, heap_bytes: usize) {
+    let mut entry = std::mem::replace(entry, Entry::Nothing);
     let Some(exchange) = EXCHANGE.get() else { return };
     if CLOSED.load(Ordering::Relaxed) {
         counters::dropped(DropReason::AlreadyShutdown, 1);
@@ -235,7 +232,7 @@ pub(crate) fn push(entry: Entry, heap_bytes: usize) {
         return;
     }
     let refused = CHUNK.try_with(|chunk| match chunk.try_borrow_mut() {
-        Ok(mut chunk) => chunk.push(exchange, entry),
+        Ok(mut chunk) => chunk.push(exchange, &mut entry),
         Err(_) => Some(DropReason::QueueFull),
     });
     if let Some(reason) = refused.unwrap_or(Some(DropReason::ThreadExit)) {
@@ -246,10 +243,8 @@ pub(crate) fn push(entry: Entry, heap_bytes: usize) {
 
 impl ThreadChunk {
     /// Writes the entry, into a new chunk if this one is full.
-    fn push(&mut self, exchange: &Exchange, entry: Entry) -> Option<DropReason> {
-        let mut entry = Some(entry);
-        let mut take = || entry.take().unwrap_or(Entry::Nothing);
-        if self.writer.as_mut().is_some_and(|writer| writer.entries.push(&mut take)) {
+    fn push(&mut self, exchange: &Exchange, entry: &mut Entry) -> Option<DropReason> {
+        if self.writer.as_mut().is_some_and(|writer| writer.entries.push(entry, Entry::Nothing)) {
             return None;
         }
         if let Some(full) = self.writer.take() {
@@ -259,7 +254,7 @@ impl ThreadChunk {
         match &mut self.writer {
             Some(writer) => {
                 self.begun = true;
-                (!writer.entries.push(&mut take)).then_some(DropReason::QueueFull)
+                (!writer.entries.push(entry, Entry::Nothing)).then_some(DropReason::QueueFull)
             }
             None => {
                 exchange.wake();

@@ -11,11 +11,11 @@ pub(crate) fn count_started() {
     }
 }
 
-pub(crate) fn push(entry: Entry, heap_bytes: usize) {
+pub(crate) fn push(mut entry: Entry, heap_bytes: usize) {
     match local::with(Local::stats) {
         Some(stats) => {
             stats.count_ended();
-            exchange::push(entry, heap_bytes);
+            exchange::push_with_heap(&mut entry, heap_bytes);
         }
         None => counters::dropped(DropReason::ThreadExit, 1),
     }

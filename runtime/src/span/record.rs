@@ -100,6 +100,6 @@ pub(crate) enum Entry {
     Span(Record),
     /// A span made through the stock SDK. Boxed: it is three times the size of ours.
     Foreign(Box<opentelemetry_sdk::trace::SpanData>),
-    /// What is left where an entry was taken; never handed over.
+    /// No entry: a span that is not open, and what is left where one was taken. Never handed over.
     Nothing,
 }

@@ -76,7 +76,7 @@ impl Core {
             (sampled, base.trace_state)
         };
         let span_context = sampled.span_context(trace_state.clone());
-        let Some(record) = &mut self.record else {
+        let Some(record) = self.record_mut() else {
             return Some(base.cx.with_remote_span_context(span_context));
         };
         if trace_state != TraceState::NONE {
