@@ -13,6 +13,7 @@
 mod chunk;
 
 mod counted;
+mod ends;
 #[cfg(loom)]
 mod model;
 #[cfg(not(loom))]

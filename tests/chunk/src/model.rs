@@ -5,11 +5,12 @@ use loom::thread;
 
 use crate::chunk::{self, Reader, Writer};
 use crate::counted::{Counted, Drops};
+use crate::ends::{Put, Take};
 
 /// Reads until nothing is there, and checks that the entries come in order.
-fn read(reader: &mut Reader<Counted>, from: usize) -> usize {
+fn read(reader: &mut Reader<Option<Counted>>, from: usize) -> usize {
     let mut next = from;
-    while let Some(entry) = reader.pop() {
+    while let Some(entry) = reader.take() {
         assert_eq!(entry.number(), next);
         next += 1;
     }
@@ -24,7 +25,7 @@ fn every_entry_is_read_once_and_whole() {
         let entries: Vec<_> = (0..3).map(|number| drops.entry(number)).collect();
         let writing = thread::spawn(move || {
             for entry in entries {
-                assert!(writer.push(|| entry));
+                assert!(writer.put(entry));
             }
             writer
         });
@@ -45,11 +46,11 @@ fn what_waits_can_be_read() {
         let entries: Vec<_> = (0..2).map(|number| drops.entry(number)).collect();
         let writing = thread::spawn(move || {
             for entry in entries {
-                assert!(writer.push(|| entry));
+                assert!(writer.put(entry));
             }
         });
         for _ in 0..reader.waiting() {
-            assert!(reader.pop().is_some());
+            assert!(reader.take().is_some());
         }
         writing.join().unwrap();
     });
@@ -64,10 +65,10 @@ fn unread_entries_are_dropped_once_whoever_goes_last() {
         let entries: Vec<_> = (0..3).map(|number| drops.entry(number)).collect();
         let writing = thread::spawn(move || {
             for entry in entries {
-                assert!(writer.push(|| entry));
+                assert!(writer.put(entry));
             }
         });
-        drop(reader.pop());
+        drop(reader.take());
         drop(reader);
         writing.join().unwrap();
         assert_eq!(drops.each(), [1; 3]);
@@ -81,13 +82,13 @@ fn chunk_that_was_emptied_is_used_again_by_another_thread() {
     loom::model(|| {
         let drops = Drops::new(4);
         let (mut writer, mut reader) = chunk::chunk(2);
-        let sealed: Arc<Mutex<Option<Writer<Counted>>>> = Arc::default();
+        let sealed: Arc<Mutex<Option<Writer<Option<Counted>>>>> = Arc::default();
         let (first, second) = ([drops.entry(0), drops.entry(1)], [drops.entry(2), drops.entry(3)]);
         let sealing = {
             let sealed = Arc::clone(&sealed);
             thread::spawn(move || {
                 for entry in first {
-                    assert!(writer.push(|| entry));
+                    assert!(writer.put(entry));
                 }
                 *sealed.lock().unwrap() = Some(writer);
             })
@@ -106,9 +107,9 @@ fn chunk_that_was_emptied_is_used_again_by_another_thread() {
         let (mut writer, mut reader) = chunk::reuse(writer, reader).unwrap();
         let writing = thread::spawn(move || {
             for entry in second {
-                assert!(writer.push(|| entry));
+                assert!(writer.put(entry));
             }
-            assert!(!writer.push(|| unreachable!("the chunk is full")));
+            assert!(!writer.push(&mut None, None));
         });
         next = read(&mut reader, next);
         writing.join().unwrap();
