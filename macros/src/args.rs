@@ -2,6 +2,7 @@
 
 use crate::error::{Errors, as_written, brought_along, nearest, one_of};
 use crate::fields::Field;
+use crate::fragments::expression;
 use crate::kafka::KafkaArgs;
 use crate::words::{Form, Grammar, Word, checked_name};
 use proc_macro2::{Span, TokenStream, TokenTree};
@@ -91,7 +92,7 @@ fn argument(
     errors: &mut Errors,
 ) -> syn::Result<()> {
     if grammar.operand && is_operand(input, grammar) {
-        let operand: Expr = input.parse()?;
+        let operand = expression(input)?;
         let is_last = input.is_empty() || (input.peek(Token![,]) && input.peek2(End));
         if !is_last {
             let message = "the closure or future comes last; move the other arguments before it";

@@ -355,11 +355,6 @@ pub(crate) fn call_at(word: &str, value: &Expr) -> TokenStream {
 pub(crate) fn reference_to(value: &Value, at: Span) -> TokenStream {
     match value {
         Value::Named(name) => quote_spanned!(at=> &#name),
-        // From `$value:expr` of a `macro_rules!`: the invisible delimiters do not hold it together.
-        Value::Expr(Expr::Group(group)) => {
-            let expr = &group.expr;
-            quote_spanned!(at=> &(#expr))
-        }
         Value::Expr(expr) => {
             let reference = Expr::Reference(syn::ExprReference {
                 attrs: Vec::new(),

@@ -2,6 +2,7 @@
 
 use crate::args::skip_to_comma;
 use crate::error::{Errors, as_written};
+use crate::fragments::expression;
 use proc_macro2::{Span, TokenStream};
 use quote::ToTokens;
 use syn::ext::IdentExt as _;
@@ -176,7 +177,7 @@ fn assigned(input: ParseStream<'_>, key: Key) -> syn::Result<Field> {
     if input.is_empty() || input.peek(Token![,]) {
         return Err(syn::Error::new(assign.span(), "expected an expression after `=`"));
     }
-    let value: Expr = input.parse()?;
+    let value = expression(input)?;
     if is_tracing_empty(&value) {
         let message =
             "a field needs no declaration; remove it and write `throughline::record!(..)` in the body";
@@ -192,7 +193,7 @@ fn bare(input: ParseStream<'_>, mode: Mode, sigil: Option<Span>) -> syn::Result<
     {
         return Err(syn::Error::new(sigil, "expected a value after the sigil, such as `%id`"));
     }
-    let value: Expr = input.parse()?;
+    let value = expression(input)?;
     if let Expr::Path(path) = &value
         && let Some(ident) = path.path.get_ident()
         && ident != "self"

@@ -41,7 +41,7 @@ enum Operand<'a> {
 
 impl<'a> Operand<'a> {
     fn of(args: &'a Args, errors: &mut Errors) -> Self {
-        match &args.operand {
+        match args.operand.as_ref().map(without_parens) {
             None => Operand::Guard,
             Some(Expr::Closure(closure)) => {
                 if closure.asyncness.is_some() {
@@ -70,6 +70,13 @@ impl<'a> Operand<'a> {
             }
             Some(other) => Operand::Future(other),
         }
+    }
+}
+
+fn without_parens(expr: &Expr) -> &Expr {
+    match expr {
+        Expr::Paren(paren) => without_parens(&paren.expr),
+        other => other,
     }
 }
 

@@ -3,6 +3,7 @@
 use crate::args::{self, Args, Name};
 use crate::error::{Errors, as_written, one_of};
 use crate::expand::{Opening, call_at};
+use crate::fragments::expression;
 use crate::item::{Function, peel};
 use crate::words::{self, Form, Grammar, Word, choice, words};
 use proc_macro2::{Ident, TokenStream};
@@ -69,7 +70,7 @@ pub(crate) const KAFKA_CONSUMER: Grammar = Grammar {
 macro_rules! texts {
     ($($word:ident)*) => {
         $(fn $word(args: &mut Args, input: ParseStream<'_>) -> syn::Result<()> {
-            let value = not_empty(input.parse()?, stringify!($word))?;
+            let value = not_empty(expression(input)?, stringify!($word))?;
             args.kafka.0.push(Setting::Text(stringify!($word), value));
             Ok(())
         })*
@@ -138,7 +139,7 @@ fn context(args: &mut Args, input: ParseStream<'_>) -> syn::Result<()> {
 }
 
 fn parent_max_age(args: &mut Args, input: ParseStream<'_>) -> syn::Result<()> {
-    let value: Expr = input.parse()?;
+    let value = expression(input)?;
     let age = match &value {
         Expr::Path(path) if path.path.is_ident("none") => Some(None),
         Expr::Lit(syn::ExprLit { lit: syn::Lit::Str(text), .. }) => milliseconds(&text.value()).map(Some),

@@ -17,6 +17,7 @@ mod derive;
 mod error;
 mod expand;
 mod fields;
+mod fragments;
 mod inline;
 mod item;
 mod kafka;

@@ -3,6 +3,7 @@
 use crate::args::{Args, ErrMode, Kind, Name, Returns};
 use crate::error::{Errors, as_written, one_of};
 use crate::fields;
+use crate::fragments::expression;
 use proc_macro2::Span;
 use syn::parse::ParseStream;
 use syn::spanned::Spanned as _;
@@ -76,7 +77,7 @@ pub(crate) const SPAN: Grammar = Grammar {
 };
 
 pub(crate) fn name(args: &mut Args, input: ParseStream<'_>) -> syn::Result<()> {
-    let expr: Expr = input.parse()?;
+    let expr = expression(input)?;
     let name = match expr {
         Expr::Lit(syn::ExprLit { lit: syn::Lit::Str(literal), .. }) => Name::Literal(checked_name(literal)?),
         other => Name::Expr(other),
@@ -110,7 +111,7 @@ pub(crate) fn returns(args: &mut Args, input: ParseStream<'_>) -> syn::Result<()
 
 /// One of a few bare words.
 pub(crate) fn choice<T: Copy>(input: ParseStream<'_>, word: &str, choices: &[(&str, T)]) -> syn::Result<T> {
-    let value: Expr = input.parse()?;
+    let value = expression(input)?;
     let text = as_written(&value);
     if let Some((_, choice)) = choices.iter().find(|(name, _)| *name == text) {
         return Ok(*choice);
@@ -137,7 +138,7 @@ pub(crate) fn fields(args: &mut Args, input: ParseStream<'_>, errors: &mut Error
 }
 
 pub(crate) fn err(args: &mut Args, input: ParseStream<'_>) -> syn::Result<()> {
-    let value: Expr = input.parse()?;
+    let value = expression(input)?;
     let Expr::Path(path) = &value else {
         let message = "write `err = ignore`, `err = debug`, or the path of a `fn(&E) -> Option<ErrorInfo>`";
         return Err(syn::Error::new_spanned(value, message));
@@ -158,7 +159,7 @@ pub(crate) fn err(args: &mut Args, input: ParseStream<'_>) -> syn::Result<()> {
 }
 
 fn parent(args: &mut Args, input: ParseStream<'_>) -> syn::Result<()> {
-    let value: Expr = input.parse()?;
+    let value = expression(input)?;
     if matches!(&value, Expr::Path(path) if path.path.is_ident("None")) {
         return Err(syn::Error::new_spanned(value, "write `root` for a span that begins a new trace"));
     }
@@ -175,12 +176,12 @@ fn leaf(args: &mut Args) {
 }
 
 pub(crate) fn links(args: &mut Args, input: ParseStream<'_>) -> syn::Result<()> {
-    args.links = Some(input.parse()?);
+    args.links = Some(expression(input)?);
     Ok(())
 }
 
 pub(crate) fn scope(args: &mut Args, input: ParseStream<'_>) -> syn::Result<()> {
-    args.scope = Some(input.parse()?);
+    args.scope = Some(expression(input)?);
     Ok(())
 }
 

@@ -4,6 +4,7 @@ mod arguments;
 mod cancelled;
 mod endings;
 mod fields;
+mod fragments;
 mod functions;
 mod inline;
 mod outcome;
