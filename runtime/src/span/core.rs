@@ -326,11 +326,19 @@ impl Core {
     /// The flag for an end by `Drop`: a panic that began inside the span, else `otherwise`.
     #[inline(always)]
     pub(super) fn how_dropped(&self, otherwise: u8) -> u8 {
-        if !thread::panicking() {
-            return otherwise;
+        let flags = self.record().map_or(0, |record| record.flags);
+        let inside = flags & flag::BEGAN_IN_PANIC == 0;
+        if flags & flag::PANICKED_IN_POLL != 0 || (inside && thread::panicking()) {
+            return flag::PANICKED;
         }
-        let inside = self.record().is_some_and(|record| record.flags & flag::BEGAN_IN_PANIC == 0);
-        if inside { flag::PANICKED } else { otherwise }
+        otherwise
+    }
+
+    /// Remembers that a poll panicked.
+    pub(super) fn panicked_in_poll(&mut self) {
+        if let Some(record) = self.record_mut() {
+            record.flags |= flag::PANICKED_IN_POLL;
+        }
     }
 }
 

@@ -81,7 +81,7 @@ where
             // Polled after the end: as with any future, there is nothing more to come.
             return Poll::Pending;
         };
-        let polled = future.poll(task);
+        let polled = this.span.polling(&attached, || future.poll(task));
         if polled.is_pending() {
             this.span.keep(&attached);
             return Poll::Pending;

@@ -1,6 +1,7 @@
 //! Spans that move between threads: for futures, streams, and work that ends in a callback.
 
 use std::borrow::Cow;
+use std::mem;
 
 use opentelemetry::trace::{SpanContext, TraceContextExt, TraceState};
 use opentelemetry::{Context, KeyValue};
@@ -127,14 +128,16 @@ impl OwnedSpan {
         match self.cx.take() {
             Some(cx) => match attach(cx) {
                 Some(guard) => Attached::Context { _guard: guard },
-                None => self.attach_leaf(self.core.as_leaf(Context::map_current(active_span))),
+                None => self.attach_leaf(self.core.as_leaf(0)),
             },
             None => Attached::No,
         }
     }
 
+    /// Innermost under whatever is active here: not the same as where it began, when its future was spawned.
     #[cold]
     fn attach_leaf(&self, leaf: Leaf) -> Attached {
+        let leaf = Leaf { under: Context::map_current(active_span), ..leaf };
         Attached::Leaf { _entered: local::with(|local| EnteredLeaf::new(local, leaf)) }
     }
 
@@ -158,6 +161,16 @@ impl OwnedSpan {
         }
     }
 
+    /// Polls what is inside. If that panics, the context is kept all the same: what a future holds is dropped later,
+    /// by whoever owns it, and belongs to the span as much as what the unwinding drops.
+    #[inline]
+    pub(super) fn polling<T>(&mut self, attached: &Attached, poll: impl FnOnce() -> T) -> T {
+        let unwinding = KeepUnwinding { span: self, attached };
+        let polled = poll();
+        mem::forget(unwinding);
+        polled
+    }
+
     /// Makes the span current until the guard is dropped.
     pub fn enter(&mut self) -> Entered {
         let kept = self.cx.clone();
@@ -172,6 +185,20 @@ impl OwnedSpan {
 #[must_use = "the span is current until this is dropped"]
 pub struct Entered {
     _attached: Attached,
+}
+
+/// Dropped by a panic only.
+struct KeepUnwinding<'a> {
+    span: &'a mut OwnedSpan,
+    attached: &'a Attached,
+}
+
+impl Drop for KeepUnwinding<'_> {
+    #[cold]
+    fn drop(&mut self) {
+        self.span.core.panicked_in_poll();
+        self.span.keep(self.attached);
+    }
 }
 
 impl Drop for OwnedSpan {

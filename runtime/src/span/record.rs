@@ -23,6 +23,8 @@ pub(crate) mod flag {
     pub(crate) const CANCELLED: u8 = 32;
     /// A custom sampler said `RecordOnly`: written to, never exported.
     pub(crate) const RECORD_ONLY: u8 = 64;
+    /// A poll panicked; what ends the span by `Drop` later, perhaps after the panic was caught, is the consequence.
+    pub(crate) const PANICKED_IN_POLL: u8 = 128;
 }
 
 /// One span, as the recording thread keeps it while it is open, and hands it over when it has ended.

@@ -54,7 +54,7 @@ impl<S: Stream> Stream for TracedStream<S> {
         let InnerPin::Alive { future: stream } = this.inner.as_mut().project() else {
             return Poll::Ready(None);
         };
-        let polled = stream.poll_next(task);
+        let polled = this.span.polling(&attached, || stream.poll_next(task));
         match &polled {
             Poll::Ready(None) if this.span.is_recording() => {
                 this.inner.set(Inner::Dropped);

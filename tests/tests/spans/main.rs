@@ -9,3 +9,4 @@ mod functions;
 mod inline;
 mod outcome;
 mod support;
+mod unwinding;
