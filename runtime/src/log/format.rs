@@ -81,6 +81,9 @@ where
 
 fn current() -> Option<SpanContext> {
     // The current span of `tracing` cannot be asked for while one of its events is dispatched; the context can.
+    if !crate::span::has_storage() {
+        return None;
+    }
     Context::map_current(|cx| {
         let span = cx.has_active_span().then(|| cx.span().span_context().clone())?;
         span.is_valid().then_some(span)

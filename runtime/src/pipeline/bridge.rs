@@ -3,7 +3,9 @@
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, mpsc};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use opentelemetry::Context;
@@ -13,7 +15,7 @@ use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
 use opentelemetry_sdk::trace::{Span, SpanData, SpanProcessor};
 
 use super::intake::Intake;
-use super::size::span_bytes;
+use super::size::{fit, span_bytes};
 use crate::span::record::Entry;
 use crate::span::{foreign, limits};
 
@@ -48,6 +50,12 @@ impl SpanProcessor for Bridge {
         if limits::current().value_length.is_some() {
             cut_values(&mut span);
         }
+        if !fit(&mut span) {
+            return match &*self.intake {
+                Intake::Global(_) => foreign::too_large(),
+                Intake::Local(local) => local.too_large(),
+            };
+        }
         match &*self.intake {
             Intake::Global(_) => {
                 let bytes = span_bytes(&span);
@@ -70,42 +78,76 @@ impl SpanProcessor for Bridge {
 
 fn cut_values(span: &mut SpanData) {
     let limits = limits::current();
-    for attribute in &mut span.attributes {
+    let in_events = span.events.events.iter_mut().flat_map(|event| &mut event.attributes);
+    let in_links = span.links.links.iter_mut().flat_map(|link| &mut link.attributes);
+    for attribute in span.attributes.iter_mut().chain(in_events).chain(in_links) {
         attribute.value = limits.cut_value(attribute.value.clone());
     }
 }
 
 /// A user's own processor, shared between the SDK's provider and the collector.
 #[derive(Clone, Debug)]
-pub(super) struct SharedProcessor(Arc<dyn SpanProcessor>);
+pub(super) struct SharedProcessor(Arc<Own>);
+
+#[derive(Debug)]
+struct Own {
+    processor: Box<dyn SpanProcessor>,
+    is_shut_down: AtomicBool,
+}
 
 impl SharedProcessor {
     pub(super) fn new(mut processor: Box<dyn SpanProcessor>, resource: &Resource) -> Self {
         processor.set_resource(resource);
-        Self(Arc::from(processor))
+        Self(Arc::new(Own { processor, is_shut_down: AtomicBool::new(false) }))
     }
 
     /// For spans of annotated functions there is no `on_start`: it needs a span of the SDK's own type.
     pub(super) fn on_end_of_ours(&self, span: &SpanData) {
         // A user's code: its panic costs nobody a span.
-        let _ = catch_unwind(AssertUnwindSafe(|| self.0.on_end(span.clone())));
+        let _ = catch_unwind(AssertUnwindSafe(|| self.0.processor.on_end(span.clone())));
     }
 }
 
 impl SpanProcessor for SharedProcessor {
     fn on_start(&self, span: &mut Span, cx: &Context) {
-        self.0.on_start(span, cx);
+        self.0.processor.on_start(span, cx);
     }
 
     fn on_end(&self, span: SpanData) {
-        self.0.on_end(span);
+        self.0.processor.on_end(span);
     }
 
     fn force_flush(&self) -> OTelSdkResult {
-        self.0.force_flush()
+        self.0.processor.force_flush()
     }
 
     fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
-        self.0.shutdown_with_timeout(timeout)
+        // The pipeline does it, and the SDK's provider when the last handle to it goes.
+        if self.0.is_shut_down.swap(true, Ordering::AcqRel) {
+            return Ok(());
+        }
+        self.0.processor.shutdown_with_timeout(timeout)
     }
+}
+
+/// Calls each of the user's processors on a thread of its own, and waits until the deadline; false if it passed.
+pub(super) fn for_each(
+    processors: &[SharedProcessor],
+    deadline: Instant,
+    call: impl Fn(&SharedProcessor) + Send + 'static,
+) -> bool {
+    if processors.is_empty() {
+        return true;
+    }
+    let processors = processors.to_vec();
+    let (done, is_done) = mpsc::channel();
+    let spawned = thread::Builder::new().name("throughline-processors".into()).spawn(move || {
+        let _no_telemetry_about_telemetry = Context::enter_telemetry_suppressed_scope();
+        for processor in &processors {
+            // A user's code, as above.
+            let _ = catch_unwind(AssertUnwindSafe(|| call(processor)));
+        }
+        let _ = done.send(());
+    });
+    spawned.is_ok() && is_done.recv_timeout(deadline.saturating_duration_since(Instant::now())).is_ok()
 }

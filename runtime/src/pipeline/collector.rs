@@ -20,7 +20,7 @@ use super::size::span_bytes;
 use crate::diagnostics;
 use crate::span::counters::{self, DropReason};
 use crate::span::exchange::Reader;
-use crate::span::record::Entry;
+use crate::span::record::{Entry, flag};
 
 /// The collector looks at open chunks at least this often, so that an idle thread's spans are seen.
 const LOOK: Duration = Duration::from_secs(1);
@@ -28,7 +28,9 @@ const LOOK: Duration = Duration::from_secs(1);
 #[derive(Clone, Copy, Debug)]
 pub(super) struct CollectorSettings {
     pub(super) schedule_delay: Duration,
+    /// A batch leaves with this many spans, or when they hold this many bytes.
     pub(super) batch_size: usize,
+    pub(super) batch_bytes: usize,
     pub(super) code_attributes: bool,
 }
 
@@ -56,6 +58,11 @@ struct Requests {
 impl Shared {
     fn requests(&self) -> MutexGuard<'_, Requests> {
         self.requests.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether the thread has made its last look.
+    pub(super) fn has_ended(&self) -> bool {
+        self.requests().ended
     }
 
     pub(super) fn heartbeat_age(&self) -> Option<Duration> {
@@ -244,10 +251,14 @@ impl Worker {
         Some(match entry {
             Entry::Span(record) => {
                 self.intake.heap_collected(record.heap_bytes());
+                let only_recorded = record.flags & flag::RECORD_ONLY != 0;
                 let times = self.clockwork.times(&record);
                 let span = self.converter.span(record, times);
                 for processor in &self.processors {
                     processor.on_end_of_ours(&span);
+                }
+                if only_recorded {
+                    return None;
                 }
                 span
             }
@@ -264,7 +275,7 @@ impl Worker {
         self.batch_bytes += span_bytes(&span);
         self.batch.push(span);
         self.batch_since.get_or_insert_with(Instant::now);
-        if self.batch.len() >= self.settings.batch_size {
+        if self.batch.len() >= self.settings.batch_size || self.batch_bytes >= self.settings.batch_bytes {
             self.send();
         }
     }

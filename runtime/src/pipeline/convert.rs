@@ -42,12 +42,11 @@ impl Converter {
         let mut side = side.map_or_else(Side::default, |side| *side);
 
         let mut attributes = Vec::with_capacity(data.code.len() + values.len() + side.attributes.len() + 2);
-        let fields = site
-            .keys
-            .iter()
-            .zip(values)
-            .filter_map(|(key, value)| value.into_value().map(|value| KeyValue::new(*key, value)));
-        attributes.extend(fields);
+        let limits = limits::current();
+        for (key, value) in site.keys.iter().zip(values) {
+            // What a record holds in place is cut here: it is small, or lives for ever.
+            attributes.extend(value.into_value().map(|value| KeyValue::new(*key, limits.cut_value(value))));
+        }
         for written in side.attributes.drain(..) {
             set(&mut attributes, written);
         }
@@ -64,7 +63,6 @@ impl Converter {
             attributes.push(KeyValue::new("throughline.clock.adjusted", true));
         }
         attributes.extend_from_slice(&data.code);
-        let limits = limits::current();
         let dropped = truncate(&mut attributes, limits) + side.dropped_attributes;
 
         let mut events = SpanEvents::default();

@@ -27,6 +27,7 @@ pub(super) struct LocalIntake {
     started: AtomicU64,
     ended: AtomicU64,
     queue_full: AtomicU64,
+    too_large: AtomicU64,
     already_shutdown: AtomicU64,
     closed: AtomicBool,
     collector: OnceLock<Thread>,
@@ -43,6 +44,12 @@ impl LocalIntake {
 
     pub(super) fn count_ended(&self) {
         self.ended.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Counts a span that is larger than one span may be.
+    pub(super) fn too_large(&self) {
+        self.count_ended();
+        self.too_large.fetch_add(1, Ordering::Relaxed);
     }
 
     pub(super) fn push(&self, span: SpanData) {
@@ -145,6 +152,7 @@ impl Intake {
             }
             Self::Local(local) => {
                 dropped.queue_full = local.queue_full.load(Ordering::Relaxed);
+                dropped.too_large = local.too_large.load(Ordering::Relaxed);
                 dropped.already_shutdown = local.already_shutdown.load(Ordering::Relaxed);
                 (local.started.load(Ordering::Relaxed), local.ended.load(Ordering::Relaxed), dropped)
             }

@@ -41,6 +41,9 @@ use crate::span::{SpanLimits, exchange, limits};
 /// The collector counts as dead when it has not been heard of for this long.
 const HEARTBEAT_LATE: Duration = Duration::from_secs(10);
 
+/// Batches that an exporter's place in the queue has room for at least: its oldest give way one by one.
+const BATCHES: usize = 8;
+
 /// What a pipeline is made of.
 #[derive(Debug)]
 pub(crate) struct PipelineSettings {
@@ -66,6 +69,7 @@ pub(crate) struct Pipeline {
     intake: Arc<Intake>,
     collector: Arc<Collector>,
     delivery: Arc<Delivery>,
+    processors: Vec<SharedProcessor>,
     provider: SdkTracerProvider,
     queue_bytes: usize,
     is_global: bool,
@@ -95,6 +99,7 @@ impl Pipeline {
         } else {
             Intake::Local(Box::new(LocalIntake::new(half)))
         });
+        let exporter_count = exporters.len();
         let delivery = Arc::new(Delivery::start(
             exporters,
             settings.resource.clone(),
@@ -116,6 +121,7 @@ impl Pipeline {
             CollectorSettings {
                 schedule_delay: settings.schedule_delay,
                 batch_size: settings.batch_size.max(1),
+                batch_bytes: half / exporter_count.max(1) / BATCHES,
                 code_attributes: settings.code_attributes,
             },
         )?);
@@ -130,8 +136,8 @@ impl Pipeline {
             .with_max_attributes_per_event(limits.attributes_per_event)
             .with_max_attributes_per_link(limits.attributes_per_link)
             .with_span_processor(bridge);
-        for processor in processors {
-            provider = provider.with_span_processor(processor);
+        for processor in &processors {
+            provider = provider.with_span_processor(processor.clone());
         }
         let provider = provider.build();
         if global {
@@ -141,6 +147,7 @@ impl Pipeline {
             intake,
             collector,
             delivery,
+            processors,
             provider,
             queue_bytes: settings.queue_bytes,
             is_global: global,
@@ -163,30 +170,42 @@ impl Pipeline {
     pub(crate) fn flush(&self, deadline: Instant) -> Report {
         let collected = self.collector.collect(deadline);
         let delivered = self.delivery.flush(deadline);
-        self.report(delivered, collected)
+        let processed = bridge::for_each(&self.processors, deadline, |processor| {
+            let _ = processor.force_flush();
+        });
+        self.report(delivered, collected && processed)
     }
 
     /// Ends recording, delivers what is left, ends the threads. A second call reports again and changes nothing.
     pub(crate) fn shutdown(&self, deadline: Instant) -> Report {
         let mut ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
-        let collected = if *ended {
-            true
-        } else {
+        let is_first = !std::mem::replace(&mut *ended, true);
+        let collected = if is_first {
             if self.is_global {
                 sampler::switch_off();
             }
             self.intake.close();
             self.collector.stop(deadline)
+        } else {
+            true
         };
-        *ended = true;
         drop(ended);
         let delivered = self.delivery.shutdown(deadline);
-        self.report(delivered, collected)
+        let processed = !is_first
+            || bridge::for_each(&self.processors, deadline, move |processor| {
+                let left = deadline.saturating_duration_since(Instant::now());
+                let _ = processor.shutdown_with_timeout(left);
+            });
+        self.report(delivered, collected && processed)
     }
 
     fn report(&self, delivered: Delivered, collected_in_time: bool) -> Report {
         let collected = self.collector.shared.collected.load(Ordering::Relaxed);
-        let (started, ended, dropped) = self.intake.counts();
+        let (started, ended, mut dropped) = self.intake.counts();
+        if self.collector.shared.has_ended() {
+            // A thread that saw the queue open just before it was closed wrote to it after the last look.
+            dropped.already_shutdown += ended.saturating_sub(collected + dropped.total());
+        }
         Report {
             ended,
             collected,

@@ -132,6 +132,10 @@ impl Core {
     /// Starts the span under the current context.
     #[inline(always)]
     pub(super) fn begin(&mut self, local: &Local) -> Begun {
+        if local.stats().is_none() {
+            counters::lost();
+            return Begun::Nothing;
+        }
         // Nothing in this closure calls the user or attaches: OpenTelemetry's stack is borrowed.
         let begun = Context::map_current(|cx| {
             if cx.is_telemetry_suppressed() {
@@ -166,6 +170,10 @@ impl Core {
     /// Starts a leaf. Gives what this thread has to know; `None` where nothing changes.
     #[inline(always)]
     pub(super) fn begin_leaf(&mut self, local: &Local) -> Option<Leaf> {
+        if local.stats().is_none() {
+            counters::lost();
+            return None;
+        }
         let active =
             Context::map_current(|cx| (!cx.is_telemetry_suppressed()).then(|| Found::by_context(cx)))?;
         let leaf = local.leaf.get();
@@ -185,8 +193,6 @@ impl Core {
     /// record of a sampled span.
     #[inline(always)]
     pub(super) fn decide(&mut self, local: &Local, parent: Found) -> Option<Sampled> {
-        // A thread's first span seeds its ids; a thread that ends records nothing more.
-        local.stats()?;
         let mut sampled =
             Sampled { trace: parent.trace, span: 0, trace_flags: parent.trace_flags, records: true };
         if parent.span == 0 {
@@ -387,17 +393,24 @@ fn hand_over(entry: &mut Entry) {
 #[inline(never)]
 fn hand_over_rare(entry: &mut Entry) {
     let mut entry = std::mem::replace(entry, Entry::Nothing);
-    let Entry::Span(record) = &entry else { return };
-    if record.flags & flag::RECORD_ONLY != 0 {
-        return;
-    }
-    match local::with(Local::stats) {
+    let Entry::Span(record) = &mut entry else { return };
+    let is_counted = record.flags & flag::RECORD_ONLY == 0;
+    let refused = match local::with(Local::stats) {
         Some(stats) => {
-            stats.count_ended();
-            let heap_bytes = record.heap_bytes();
-            exchange::push_with_heap(&mut entry, heap_bytes);
+            if is_counted {
+                stats.count_ended();
+            }
+            if record.fit() {
+                let heap_bytes = record.heap_bytes();
+                exchange::push_with_heap(&mut entry, heap_bytes)
+            } else {
+                Some(DropReason::TooLarge)
+            }
         }
-        None => counters::dropped(DropReason::ThreadExit, 1),
+        None => Some(DropReason::ThreadExit),
+    };
+    if let Some(reason) = refused.filter(|_| is_counted) {
+        counters::dropped(reason, 1);
     }
 }
 

@@ -18,6 +18,8 @@ pub(crate) enum DropReason {
     ThreadExit,
 }
 
+/// Spans that began when their thread's counters were gone already.
+static LOST: AtomicU64 = AtomicU64::new(0);
 static DROPPED: [AtomicU64; 5] = [const { AtomicU64::new(0) }; 5];
 
 #[cold]
@@ -25,6 +27,19 @@ pub(crate) fn dropped(reason: DropReason, spans: u64) {
     if let Some(counter) = DROPPED.get(reason as usize) {
         counter.fetch_add(spans, Ordering::Relaxed);
     }
+}
+
+/// Counts a span that begins and ends in a destructor after its thread's buffers are gone.
+#[cold]
+pub(crate) fn lost() {
+    started_late();
+    dropped(DropReason::ThreadExit, 1);
+}
+
+/// Counts the start of a span whose end is counted by itself.
+#[cold]
+pub(crate) fn started_late() {
+    LOST.fetch_add(1, Ordering::Relaxed);
 }
 
 pub(crate) fn dropped_so_far(reason: DropReason) -> u64 {
@@ -77,6 +92,6 @@ pub(crate) fn totals() -> (u64, u64) {
     let registry = REGISTRY.lock().unwrap_or_else(PoisonError::into_inner);
     // `ended` first: a span that starts and ends in between must not look like one that ended unstarted.
     let ended = registry.all.iter().map(|stats| stats.ended.load(Ordering::Relaxed)).sum();
-    let started = registry.all.iter().map(|stats| stats.started.load(Ordering::Relaxed)).sum();
-    (started, ended)
+    let started: u64 = registry.all.iter().map(|stats| stats.started.load(Ordering::Relaxed)).sum();
+    (started + LOST.load(Ordering::Relaxed), ended)
 }

@@ -9,7 +9,7 @@ use opentelemetry::{Context, Key, KeyValue, Value};
 use super::leaf::innermost;
 use super::local;
 use super::side::Side;
-use super::value::FieldValue;
+use super::value::{FieldValue, text};
 
 thread_local! {
     /// What was written to leaves that are open on this thread: they have no live cell.
@@ -22,12 +22,15 @@ enum Target {
     Context,
     /// A leaf of ours, by its span id.
     Leaf(u64),
-    /// An unsampled leaf.
+    /// An unsampled leaf, or a thread whose storage is gone.
     Nowhere,
 }
 
 fn target() -> Target {
     local::with(|local| {
+        if local.stats().is_none() {
+            return Target::Nowhere;
+        }
         Context::map_current(|cx| match innermost(local, cx) {
             Some(leaf) if leaf.trace_flags & 1 != 0 => Target::Leaf(leaf.span),
             Some(_) => Target::Nowhere,
@@ -122,7 +125,7 @@ pub fn add_event(name: impl Into<Cow<'static, str>>, attributes: impl IntoIterat
 /// }
 /// ```
 pub fn record_error<E: std::error::Error + ?Sized>(error: &E) {
-    let description = error.to_string();
+    let description = text(format_args!("{error}"));
     let error_type = KeyValue::new("error.type", std::any::type_name::<E>());
     match target() {
         Target::Context => current_span(|span| {
@@ -190,6 +193,9 @@ pub fn span_id() -> Option<String> {
 #[must_use]
 pub fn span_context() -> SpanContext {
     local::with(|local| {
+        if local.stats().is_none() {
+            return SpanContext::NONE;
+        }
         Context::map_current(|cx| {
             let named =
                 if cx.has_active_span() { cx.span().span_context().clone() } else { SpanContext::NONE };
@@ -205,6 +211,9 @@ pub fn span_context() -> SpanContext {
 /// included, and carries the baggage.
 #[must_use]
 pub fn context() -> Context {
+    if !local::is_there() {
+        return Context::new();
+    }
     let cx = Context::current();
     let is_leaf = local::with(|local| innermost(local, &cx).is_some());
     if is_leaf { cx.with_remote_span_context(span_context()) } else { cx }

@@ -13,10 +13,12 @@ use super::chunk;
 use super::counters::{self, DropReason};
 use super::record::Entry;
 
-/// Records of a chunk: about 30 KiB.
+/// Records of a chunk, unless the budget is small: about 30 KiB.
 const FULL: usize = 256;
 /// Records of a thread's first chunk, so that a thousand idle threads do not eat the budget.
 const FIRST: usize = 32;
+/// A chunk is at most this part of the budget.
+const PART: usize = 8;
 
 /// The reading end of a chunk, which the collector owns.
 #[derive(Debug)]
@@ -40,9 +42,16 @@ pub(crate) struct Exchange {
     /// Writers of chunks that are full, or whose thread has ended.
     sealed: Mutex<Vec<Writer>>,
     pool: Mutex<Vec<(Writer, Reader)>>,
-    /// Records that all chunks together have room for, and the most there may be.
+    /// The chunk of threads for which no chunk of their own is left: others may keep theirs open, unused, for as
+    /// long as they live.
+    shared: Mutex<Option<Writer>>,
+    /// Records that all chunks together have room for, the most there may be, and the most in chunks of one thread.
     capacity: AtomicUsize,
     max_capacity: usize,
+    max_own: usize,
+    /// Records of a chunk, and of a thread's first one.
+    full: usize,
+    first: usize,
     /// Bytes on the heap owned by records not collected yet, and the most there may be.
     heap: AtomicUsize,
     max_heap: usize,
@@ -58,21 +67,7 @@ static CLOSED: AtomicBool = AtomicBool::new(false);
 /// Makes the process's exchange. `max_bytes` bounds records and what they own, each by half; `max_spans` bounds by
 /// count as well.
 pub(crate) fn install(max_bytes: usize, max_spans: Option<usize>) -> &'static Exchange {
-    EXCHANGE.get_or_init(|| {
-        let by_bytes = max_bytes / 2 / size_of::<Entry>();
-        Exchange {
-            opened: Mutex::default(),
-            sealed: Mutex::default(),
-            pool: Mutex::default(),
-            capacity: AtomicUsize::new(0),
-            max_capacity: max_spans.map_or(by_bytes, |spans| spans.min(by_bytes)).max(FIRST),
-            heap: AtomicUsize::new(0),
-            max_heap: max_bytes / 2,
-            next_id: AtomicUsize::new(0),
-            collector: OnceLock::new(),
-            woken: AtomicBool::new(false),
-        }
-    })
+    EXCHANGE.get_or_init(|| Exchange::new(max_bytes, max_spans))
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
@@ -80,6 +75,29 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 }
 
 impl Exchange {
+    fn new(max_bytes: usize, max_spans: Option<usize>) -> Self {
+        let by_bytes = max_bytes / 2 / size_of::<Entry>();
+        let max_capacity = max_spans.map_or(by_bytes, |spans| spans.min(by_bytes)).max(1);
+        let full = (max_capacity / PART).clamp(1, FULL);
+        Self {
+            opened: Mutex::default(),
+            sealed: Mutex::default(),
+            pool: Mutex::default(),
+            shared: Mutex::default(),
+            capacity: AtomicUsize::new(0),
+            max_capacity,
+            // Two chunks, so that threads go on while the collector reads one.
+            max_own: max_capacity.saturating_sub(2 * full),
+            full,
+            first: full.min(FIRST),
+            heap: AtomicUsize::new(0),
+            max_heap: max_bytes / 2,
+            next_id: AtomicUsize::new(0),
+            collector: OnceLock::new(),
+            woken: AtomicBool::new(false),
+        }
+    }
+
     pub(crate) fn set_collector(&self, thread: Thread) {
         let _ = self.collector.set(thread);
     }
@@ -112,11 +130,13 @@ impl Exchange {
         std::mem::take(&mut *lock(&self.opened))
     }
 
-    /// Takes an emptied chunk back. First chunks are small and are not kept.
+    /// Takes an emptied chunk back. First chunks are small and are not kept, nor is what threads may not own.
     pub(crate) fn give_back(&self, writer: Writer, reader: Reader) {
         let (id, records) = (writer.id, writer.entries.capacity());
         match chunk::reuse(writer.entries, reader.entries) {
-            Some((writer, reader)) if records == FULL => {
+            Some((writer, reader))
+                if records == self.full && self.capacity.load(Ordering::Relaxed) <= self.max_own =>
+            {
                 lock(&self.pool).push((Writer { id, entries: writer }, Reader { id, entries: reader }));
             }
             _ => {
@@ -134,15 +154,24 @@ impl Exchange {
         self.capacity.load(Ordering::Relaxed) * size_of::<Entry>() + self.heap.load(Ordering::Relaxed)
     }
 
-    fn new_chunk(&self, records: usize) -> Option<Writer> {
-        if records == FULL
-            && let Some((writer, reader)) = lock(&self.pool).pop()
-        {
-            lock(&self.opened).push(reader);
-            return Some(writer);
+    /// A chunk for one thread.
+    fn own_chunk(&self, is_first: bool) -> Option<Writer> {
+        if is_first {
+            return self.new_chunk(self.first, self.max_own).or_else(|| self.pooled());
         }
+        self.pooled().or_else(|| self.new_chunk(self.full, self.max_own))
+    }
+
+    fn pooled(&self) -> Option<Writer> {
+        let (writer, reader) = lock(&self.pool).pop()?;
+        lock(&self.opened).push(reader);
+        Some(writer)
+    }
+
+    /// `most` is what all chunks together may have room for.
+    fn new_chunk(&self, records: usize, most: usize) -> Option<Writer> {
         let before = self.capacity.fetch_add(records, Ordering::Relaxed);
-        if before + records > self.max_capacity {
+        if before + records > most {
             self.capacity.fetch_sub(records, Ordering::Relaxed);
             return None;
         }
@@ -160,7 +189,7 @@ impl Exchange {
         };
         // A quarter of the budget waits: that is what the collector is woken for. Earlier would be a system call
         // per chunk, later would leave it too little time.
-        if sealed * FULL * 4 >= self.max_capacity {
+        if sealed * self.full * 4 >= self.max_capacity {
             self.wake();
         }
     }
@@ -196,8 +225,7 @@ thread_local! {
     static CHUNK: RefCell<ThreadChunk> = const { RefCell::new(ThreadChunk { writer: None, begun: false }) };
 }
 
-/// Makes sure that this thread's chunk is torn down before OpenTelemetry's thread-local context is: destructors run
-/// in the opposite order of first use.
+/// Has this thread's chunk torn down when the thread ends.
 pub(super) fn register_thread() {
     let _ = CHUNK.try_with(|_| ());
 }
@@ -212,54 +240,67 @@ pub(super) fn push(entry: &mut Entry) {
             _ => false,
         }
     });
-    if !matches!(pushed, Ok(true)) {
-        push_with_heap(entry, 0);
+    if !matches!(pushed, Ok(true))
+        && let Some(reason) = push_with_heap(entry, 0)
+    {
+        counters::dropped(reason, 1);
     }
 }
 
-/// Hands over an entry that owns this much on the heap, and leaves nothing in its place. What is refused is dropped
-/// and counted.
+/// Hands over an entry that owns this much on the heap, and leaves nothing in its place; or drops it and says why.
 #[inline(never)]
-pub(super) fn push_with_heap(entry: &mut Entry, heap_bytes: usize) {
+pub(super) fn push_with_heap(entry: &mut Entry, heap_bytes: usize) -> Option<DropReason> {
     let mut entry = std::mem::replace(entry, Entry::Nothing);
-    let Some(exchange) = EXCHANGE.get() else { return };
+    let exchange = EXCHANGE.get()?;
     if CLOSED.load(Ordering::Relaxed) {
-        counters::dropped(DropReason::AlreadyShutdown, 1);
-        return;
+        return Some(DropReason::AlreadyShutdown);
     }
     if heap_bytes != 0 && !exchange.reserve_heap(heap_bytes) {
-        counters::dropped(DropReason::QueueFull, 1);
-        return;
+        return Some(DropReason::QueueFull);
     }
-    let refused = CHUNK.try_with(|chunk| match chunk.try_borrow_mut() {
+    let pushed = CHUNK.try_with(|chunk| match chunk.try_borrow_mut() {
         Ok(mut chunk) => chunk.push(exchange, &mut entry),
         Err(_) => Some(DropReason::QueueFull),
     });
-    if let Some(reason) = refused.unwrap_or(Some(DropReason::ThreadExit)) {
+    let refused = pushed.unwrap_or(Some(DropReason::ThreadExit));
+    if refused.is_some() {
         exchange.heap.fetch_sub(heap_bytes, Ordering::Relaxed);
-        counters::dropped(reason, 1);
     }
+    refused
 }
 
 impl ThreadChunk {
     /// Writes the entry, into a new chunk if this one is full.
     fn push(&mut self, exchange: &Exchange, entry: &mut Entry) -> Option<DropReason> {
-        if self.writer.as_mut().is_some_and(|writer| writer.entries.push(entry, Entry::Nothing)) {
+        let is_first = !self.begun;
+        if exchange.write(&mut self.writer, entry, || exchange.own_chunk(is_first)) {
+            self.begun = true;
             return None;
         }
-        if let Some(full) = self.writer.take() {
-            exchange.seal(full);
+        let shared = || exchange.new_chunk(exchange.full, exchange.max_capacity);
+        if exchange.write(&mut lock(&exchange.shared), entry, shared) {
+            return None;
         }
-        self.writer = exchange.new_chunk(if self.begun { FULL } else { FIRST });
-        match &mut self.writer {
-            Some(writer) => {
-                self.begun = true;
-                (!writer.entries.push(entry, Entry::Nothing)).then_some(DropReason::QueueFull)
-            }
-            None => {
-                exchange.wake();
-                Some(DropReason::QueueFull)
-            }
+        exchange.wake();
+        Some(DropReason::QueueFull)
+    }
+}
+
+impl Exchange {
+    /// Writes the entry, into a new chunk if there is none or it is full. False, and the entry stays, without one.
+    fn write(
+        &self,
+        place: &mut Option<Writer>,
+        entry: &mut Entry,
+        next: impl FnOnce() -> Option<Writer>,
+    ) -> bool {
+        if place.as_mut().is_some_and(|writer| writer.entries.push(entry, Entry::Nothing)) {
+            return true;
         }
+        if let Some(full) = place.take() {
+            self.seal(full);
+        }
+        *place = next();
+        place.as_mut().is_some_and(|writer| writer.entries.push(entry, Entry::Nothing))
     }
 }

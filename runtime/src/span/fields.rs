@@ -48,10 +48,10 @@ pub fn set_static<S: Slot>(span: &mut S, index: usize, value: &'static str) {
 
 /// Sets a value by `Display`.
 pub fn set_display<S: Slot>(span: &mut S, index: usize, value: &dyn Display) {
-    span.put(index, FieldValue::Owned(value.to_string().into()));
+    span.put(index, FieldValue::display(value));
 }
 
 /// Sets a value by `Debug`.
 pub fn set_debug<S: Slot>(span: &mut S, index: usize, value: &dyn Debug) {
-    span.put(index, FieldValue::Owned(format!("{value:?}").into()));
+    span.put(index, FieldValue::debug(value));
 }

@@ -25,7 +25,7 @@ pin_project! {
     impl<F, P> PinnedDrop for Traced<F, P> {
         fn drop(this: Pin<&mut Self>) {
             let this = this.project();
-            if !this.span.is_recording() {
+            if !this.span.is_recording() && this.span.context().is_none() {
                 return;
             }
             drop_inside(this.span, this.inner);

@@ -23,6 +23,12 @@ pub(super) struct Leaf {
 impl Leaf {
     pub(super) const NONE: Self = Self { trace: [0; 2], span: 0, under: 0, trace_flags: 0 };
 
+    /// Under the current context, as an ancestor that all inside sees.
+    #[cold]
+    pub(super) fn to_context(self) -> Context {
+        Context::map_current(|cx| cx.with_remote_span_context(self.to_span_context(TraceState::NONE)))
+    }
+
     /// As OpenTelemetry's type, with the `tracestate` of the span around it.
     pub(super) fn to_span_context(self, trace_state: TraceState) -> SpanContext {
         SpanContext::new(

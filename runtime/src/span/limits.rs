@@ -2,7 +2,8 @@
 
 use std::sync::OnceLock;
 
-use opentelemetry::Value;
+use opentelemetry::trace::Status;
+use opentelemetry::{KeyValue, Value};
 
 /// How much one span may carry. What is cut or left out is counted in the span's `dropped_*_count`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,6 +86,19 @@ pub(crate) fn set(limits: SpanLimits) {
 /// What one span may own in bytes. Above that its further values are left out: one runaway value must not push
 /// everybody else's spans out of the queue.
 pub(crate) const MAX_SPAN_BYTES: usize = 256 << 10;
+
+/// Bytes that an attribute takes, about.
+pub(crate) fn attribute_bytes(attribute: &KeyValue) -> usize {
+    size_of::<KeyValue>() + attribute.key.as_str().len() + heap_bytes(&attribute.value)
+}
+
+/// Bytes of heap that a status owns, about.
+pub(crate) fn status_bytes(status: &Status) -> usize {
+    match status {
+        Status::Error { description } => description.len(),
+        Status::Unset | Status::Ok => 0,
+    }
+}
 
 /// Bytes of heap that a value owns, about.
 pub(crate) fn heap_bytes(value: &Value) -> usize {

@@ -66,6 +66,9 @@ impl Live {
 /// Cells that no thread keeps.
 static SPARES: Mutex<Vec<&'static Live>> = Mutex::new(Vec::new());
 
+/// The count of a thread that has given its cells up: no place has this number.
+const GIVEN_UP: usize = usize::MAX;
+
 /// A thread's own free cells. Plain cells without a destructor: the thread's end passes them on.
 #[derive(Debug)]
 pub(super) struct FreeCells {
@@ -115,6 +118,9 @@ impl FreeCells {
         if let Some(live) = spare {
             return live;
         }
+        if self.count.get() == GIVEN_UP {
+            return Box::leak(Box::new(Live::new()));
+        }
         let block: &'static [Live] = Box::leak((0..BLOCK).map(|_| Live::new()).collect());
         let Some((first, rest)) = block.split_first() else { return Box::leak(Box::new(Live::new())) };
         for (cell, live) in self.cells.iter().zip(rest) {
@@ -124,9 +130,10 @@ impl FreeCells {
         first
     }
 
-    /// Gives all of them to whoever needs them next.
+    /// Gives all of them to whoever needs them next, and those that come back later, too.
     pub(super) fn give_up(&self) {
-        let kept = self.cells.iter().take(self.count.replace(0)).filter_map(Cell::get);
+        let count = self.count.replace(GIVEN_UP);
+        let kept = self.cells.iter().take(if count == GIVEN_UP { 0 } else { count }).filter_map(Cell::get);
         spares().extend(kept);
     }
 }
@@ -292,7 +299,10 @@ mod tests {
         open.iter().for_each(|(live, generation)| free.release(live, *generation));
         assert_eq!(free.count.get(), KEPT);
         free.give_up();
-        assert_eq!(free.count.get(), 0);
         assert!(spares().len() >= KEPT);
+        let (late, generation) = free.acquire();
+        let spare = spares().len();
+        free.release(late, generation);
+        assert!(spares().len() > spare, "nobody takes cells from a thread that has ended");
     }
 }

@@ -3,6 +3,9 @@
 //! Plain cells without a destructor, so that they can be read at any moment of a thread's life.
 
 use std::cell::Cell;
+use std::panic::catch_unwind;
+
+use opentelemetry::Context;
 
 use super::counters::{self, ThreadStats};
 use super::exchange;
@@ -19,7 +22,7 @@ pub(super) struct Local {
     pub(super) ids: Ids,
     pub(super) live: FreeCells,
     stats: Cell<Option<&'static ThreadStats>>,
-    /// This thread's chunk is gone: nothing is recorded any more.
+    /// This thread's chunk is gone, or OpenTelemetry's context is: nothing is recorded any more.
     dead: Cell<bool>,
 }
 
@@ -63,11 +66,24 @@ impl Local {
         if self.dead.get() {
             return None;
         }
+        // Destructors run in the opposite order of first use. OpenTelemetry's context is used first, so that it is
+        // there for as long as this thread counts as alive. It panics when it is gone already: in the destructor of
+        // another thread-local, on a thread that records for the first time.
+        if catch_unwind(|| Context::map_current(|_| ())).is_err() {
+            self.dead.set(true);
+            return None;
+        }
         exchange::register_thread();
         self.ids.seed();
         self.stats.set(Some(counters::lend()));
         self.stats.get()
     }
+}
+
+/// Whether this thread's storage, ours and OpenTelemetry's, can be used: not in the last destructors of a thread.
+#[inline]
+pub(crate) fn is_there() -> bool {
+    with(|local| local.stats().is_some())
 }
 
 /// The thread's chunk is being torn down.

@@ -46,6 +46,8 @@ pub(crate) use core::trace_id;
 pub use fields::{Slot, set, set_debug, set_display, set_static};
 pub use future::{Traced, traced};
 pub use limits::SpanLimits;
+#[cfg(feature = "log")]
+pub(crate) use local::is_there as has_storage;
 pub use options::{IntoLink, IntoParent, IntoScope, Options, ParentValue};
 pub use outcome::{
     DebugProbe, ErrorInfo, ErrorType, Fallible, Outcome, Probe, outcome_by, outcome_with, probe, probe_debug,

@@ -3,6 +3,8 @@
 use std::borrow::Cow;
 use std::fmt::{Debug, Display};
 
+use super::value::text;
+
 /// The outcome of a function, as its span records it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
@@ -126,7 +128,7 @@ pub mod probe {
         fn outcome(&self) -> Outcome {
             match self.0 {
                 Ok(_) => Outcome::None,
-                Err(error) => failed(error.error_type(), Some(error.to_string())),
+                Err(error) => failed(error.error_type(), Some(super::text(format_args!("{error}")))),
             }
         }
     }
@@ -139,7 +141,7 @@ pub mod probe {
         fn outcome(&self) -> Outcome {
             match self.0 {
                 Ok(_) => Outcome::None,
-                Err(error) => failed(type_of(error), Some(error.to_string())),
+                Err(error) => failed(type_of(error), Some(super::text(format_args!("{error}")))),
             }
         }
     }
@@ -152,7 +154,7 @@ pub mod probe {
         fn outcome(&self) -> Outcome {
             match self.0 {
                 Ok(_) => Outcome::None,
-                Err(error) => failed(type_of(error), Some(format!("{error:?}"))),
+                Err(error) => failed(type_of(error), Some(super::text(format_args!("{error:?}")))),
             }
         }
     }
@@ -196,7 +198,7 @@ pub mod probe_debug {
 
     impl<E: ErrorType + Debug> ByErrorType for &DebugProbe<'_, E> {
         fn outcome(&self) -> Outcome {
-            failed(self.0.error_type(), Some(format!("{:?}", self.0)))
+            failed(self.0.error_type(), Some(super::text(format_args!("{:?}", self.0))))
         }
     }
 
@@ -206,7 +208,7 @@ pub mod probe_debug {
 
     impl<E: Debug> ByType for DebugProbe<'_, E> {
         fn outcome(&self) -> Outcome {
-            failed(type_of(self.0), Some(format!("{:?}", self.0)))
+            failed(type_of(self.0), Some(super::text(format_args!("{:?}", self.0))))
         }
     }
 }

@@ -122,6 +122,9 @@ impl OwnedSpan {
     /// clone costs as much as all the rest. Whoever attaches again calls [`OwnedSpan::keep`] before detaching.
     #[inline]
     pub(super) fn attach(&mut self) -> Attached {
+        if !local::is_there() {
+            return Attached::No;
+        }
         if let Some(leaf) = self.leaf {
             return self.attach_leaf(leaf);
         }
@@ -238,8 +241,13 @@ pub fn open_leaf(span: &mut OwnedSpan) -> bool {
         return open(span);
     }
     span.leaf = local::with(|local| span.core.begin_leaf(local));
-    if span.leaf.is_none() {
-        keep_unsampled(span);
+    match span.leaf {
+        Some(leaf) if leaf.trace_flags & 1 == 0 => {
+            span.leaf = None;
+            span.cx = Some(leaf.to_context());
+        }
+        Some(_) => {}
+        None => keep_unsampled(span),
     }
     span.is_recording()
 }
@@ -259,8 +267,8 @@ pub fn open_with(span: &mut OwnedSpan, options: Options) -> bool {
 /// the root of a new one.
 #[inline]
 fn keep_unsampled(span: &mut OwnedSpan) {
-    if span.cx.is_none() {
-        span.cx = Some(Context::current());
+    if span.cx.is_none() && local::is_there() {
+        span.cx = Some(super::current::context());
     }
 }
 

@@ -95,6 +95,29 @@ impl Record {
     }
 }
 
+impl Record {
+    /// Leaves out the largest values until the span owns no more than it may; false if that did not help.
+    pub(super) fn fit(&mut self) -> bool {
+        while self.heap_bytes() > limits::MAX_SPAN_BYTES {
+            let fields = self.values.iter().map(FieldValue::heap_bytes).enumerate();
+            let field = fields.max_by_key(|(_, bytes)| *bytes).filter(|(_, bytes)| *bytes > 0);
+            let written = self.side.as_ref().and_then(|side| side.largest_attribute());
+            match (field, written) {
+                (Some((at, bytes)), written) if written.is_none_or(|(_, other)| other < bytes) => {
+                    self.side().dropped_attributes += 1;
+                    if let Some(value) = self.values.get_mut(at) {
+                        *value = FieldValue::Null;
+                    }
+                }
+                (_, Some((at, _))) => self.side().drop_attribute(at),
+                _ if self.side().drop_event() => {}
+                _ => return false,
+            }
+        }
+        true
+    }
+}
+
 /// What travels from a recording thread to the collector.
 #[derive(Debug)]
 pub(crate) enum Entry {

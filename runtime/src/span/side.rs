@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use opentelemetry::trace::{Event, Link, SpanContext, Status, TraceState};
 use opentelemetry::{InstrumentationScope, KeyValue};
 
-use super::limits::{self, MAX_SPAN_BYTES, SpanLimits};
+use super::limits::{self, MAX_SPAN_BYTES, SpanLimits, attribute_bytes};
 use super::site::Kind;
 
 /// Attributes, events, links, status and name written to a span besides its own fields.
@@ -33,16 +33,42 @@ impl Side {
     pub(crate) fn set_attribute(&mut self, attribute: KeyValue) {
         let limits = limits::current();
         let attribute = KeyValue::new(attribute.key, limits.cut_value(attribute.value));
-        if !self.take_bytes(limits::heap_bytes(&attribute.value) + size_of::<KeyValue>()) {
-            self.dropped_attributes += 1;
-            return;
-        }
         let has_room = self.attributes.len() < limits.attributes as usize;
-        match self.attributes.iter_mut().find(|existing| existing.key == attribute.key) {
-            Some(existing) => *existing = attribute,
-            None if has_room => self.attributes.push(attribute),
+        let existing = self.attributes.iter_mut().find(|existing| existing.key == attribute.key);
+        let before = existing.as_deref().map_or(0, attribute_bytes);
+        let bytes = (self.bytes - before).saturating_add(attribute_bytes(&attribute));
+        match existing {
+            _ if bytes > MAX_SPAN_BYTES => self.dropped_attributes += 1,
+            Some(existing) => {
+                self.bytes = bytes;
+                *existing = attribute;
+            }
+            None if has_room => {
+                self.bytes = bytes;
+                self.attributes.push(attribute);
+            }
             None => self.dropped_attributes += 1,
         }
+    }
+
+    /// The attribute that holds the most memory besides itself: its place and its bytes.
+    pub(super) fn largest_attribute(&self) -> Option<(usize, usize)> {
+        let bytes = |attribute: &KeyValue| limits::heap_bytes(&attribute.value);
+        let all = self.attributes.iter().map(bytes).enumerate();
+        all.max_by_key(|(_, bytes)| *bytes).filter(|(_, bytes)| *bytes > 0)
+    }
+
+    pub(super) fn drop_attribute(&mut self, at: usize) {
+        self.bytes -= attribute_bytes(&self.attributes.swap_remove(at));
+        self.dropped_attributes += 1;
+    }
+
+    /// Leaves the newest event out; false if there is none.
+    pub(super) fn drop_event(&mut self) -> bool {
+        let Some(event) = self.events.pop() else { return false };
+        self.bytes -= event_bytes(&event);
+        self.dropped_events += 1;
+        true
     }
 
     pub(crate) fn add_event(&mut self, mut event: Event) {
@@ -52,7 +78,7 @@ impl Side {
             return;
         }
         event.dropped_attributes_count += cap(&mut event.attributes, limits.attributes_per_event, limits);
-        if self.take_bytes(size_of::<Event>() + event.name.len() + attribute_bytes(&event.attributes)) {
+        if self.take_bytes(event_bytes(&event)) {
             self.events.push(event);
         } else {
             self.dropped_events += 1;
@@ -66,7 +92,7 @@ impl Side {
             return;
         }
         link.dropped_attributes_count += cap(&mut link.attributes, limits.attributes_per_link, limits);
-        if self.take_bytes(size_of::<Link>() + attribute_bytes(&link.attributes)) {
+        if self.take_bytes(size_of::<Link>() + bytes_of_all(&link.attributes)) {
             self.links.push(link);
         } else {
             self.dropped_links += 1;
@@ -85,15 +111,15 @@ impl Side {
         if status > self.status
             || matches!((&status, &self.status), (Status::Error { .. }, Status::Error { .. }))
         {
-            if let Status::Error { description } = &status {
-                self.bytes = self.bytes.saturating_add(description.len());
-            }
+            let bytes = self.bytes - limits::status_bytes(&self.status);
+            self.bytes = bytes.saturating_add(limits::status_bytes(&status));
             self.status = status;
         }
     }
 
     pub(crate) fn update_name(&mut self, name: Cow<'static, str>) {
-        self.bytes = self.bytes.saturating_add(name.len());
+        let before = self.name.as_ref().map_or(0, |name| name.len());
+        self.bytes = (self.bytes - before).saturating_add(name.len());
         self.name = Some(name);
     }
 
@@ -108,7 +134,9 @@ impl Side {
         self.dropped_events += later.dropped_events;
         self.dropped_links += later.dropped_links;
         self.set_status(later.status);
-        self.name = later.name.or_else(|| self.name.take());
+        if let Some(name) = later.name {
+            self.update_name(name);
+        }
         self.end_ns = later.end_ns.or(self.end_ns);
     }
 
@@ -133,8 +161,12 @@ fn cap(attributes: &mut Vec<KeyValue>, most: u32, limits: &SpanLimits) -> u32 {
     u32::try_from(over).unwrap_or(u32::MAX)
 }
 
-fn attribute_bytes(attributes: &[KeyValue]) -> usize {
-    attributes.iter().map(|a| limits::heap_bytes(&a.value) + size_of::<KeyValue>()).sum()
+fn event_bytes(event: &Event) -> usize {
+    size_of::<Event>() + event.name.len() + bytes_of_all(&event.attributes)
+}
+
+fn bytes_of_all(attributes: &[KeyValue]) -> usize {
+    attributes.iter().map(attribute_bytes).sum()
 }
 
 #[cfg(test)]
@@ -170,6 +202,19 @@ mod tests {
         side.set_attribute(KeyValue::new("key.0", "x".repeat(MAX_SPAN_BYTES)));
         assert_eq!(side.dropped_attributes, 73);
         assert!(side.bytes <= MAX_SPAN_BYTES);
+    }
+
+    #[test]
+    fn value_that_is_overwritten_takes_its_room_once() {
+        let mut side = Side::default();
+        for number in 0..10_000 {
+            side.set_attribute(KeyValue::new("progress", format!("{number:5}")));
+            side.update_name(format!("step {number:5}").into());
+            side.set_status(Status::error(format!("{number:5}")));
+        }
+        assert_eq!(side.attributes, [KeyValue::new("progress", " 9999")]);
+        assert_eq!(side.dropped_attributes, 0);
+        assert!(side.bytes < 1_000, "{}", side.bytes);
     }
 
     #[test]

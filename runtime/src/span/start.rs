@@ -1,15 +1,20 @@
 //! The start of a span with options, with a `tracestate`, or with a sampler that must be asked.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Once;
+
 use opentelemetry::Context;
 use opentelemetry::trace::{Link, SpanKind, TraceContextExt, TraceState};
 use opentelemetry_sdk::trace::SamplingDecision;
 
 use super::core::{Core, Found, Sampled, link_to, trace_id};
+use super::counters;
 use super::live::Handle;
 use super::local::Local;
 use super::options::{Options, Parent};
 use super::record::flag;
 use super::sampler::{self, state};
+use crate::diagnostics;
 
 /// What the parent's context gives besides the parent.
 struct Base {
@@ -31,11 +36,14 @@ impl Core {
     #[cold]
     #[inline(never)]
     pub(super) fn begin_with(&mut self, local: &Local, options: Options) -> Option<Context> {
+        if local.stats().is_none() {
+            counters::lost();
+            return None;
+        }
         let current = Context::current();
         if current.is_telemetry_suppressed() {
             return None;
         }
-        local.stats()?;
         let Options { name, kind, parent, mut links, scope, mut attributes } = options;
         let is_named = matches!(parent, Parent::Context(_) | Parent::Span(_));
         let base = match parent {
@@ -111,6 +119,16 @@ struct Asked {
     attributes: Vec<opentelemetry::KeyValue>,
 }
 
+#[cold]
+fn warn_once() {
+    static WARNED: Once = Once::new();
+    WARNED.call_once(|| {
+        diagnostics::warn(format_args!(
+            "the sampler panicked; spans that it is asked for are not recorded then"
+        ));
+    });
+}
+
 fn ask(
     local: &Local,
     base: &Base,
@@ -122,7 +140,14 @@ fn ask(
     let sampler = sampler::custom()?;
     let trace = if base.parent.span == 0 { local.ids.next_trace() } else { base.parent.trace };
     let parent_context = (base.parent.span != 0).then_some(&base.cx);
-    let answer = sampler.should_sample(parent_context, trace_id(trace), name, kind, attributes, links);
+    let asked = AssertUnwindSafe(|| {
+        sampler.should_sample(parent_context, trace_id(trace), name, kind, attributes, links)
+    });
+    // A user's code: its panic costs this span, and nobody below.
+    let Ok(answer) = catch_unwind(asked) else {
+        warn_once();
+        return None;
+    };
     let (records, sampled, flags) = match answer.decision {
         SamplingDecision::Drop => (false, 0, 0),
         SamplingDecision::RecordOnly => (true, 0, flag::RECORD_ONLY),

@@ -52,6 +52,10 @@ impl Drop for Span {
         if self.core.is_recording() || self.is_leaf {
             end_dropped(self);
         }
+        if self.guard.is_some() && !local::is_there() {
+            // Kept in a thread-local; OpenTelemetry's is gone, and detaching from it would panic.
+            std::mem::forget(self.guard.take());
+        }
     }
 }
 
@@ -116,16 +120,26 @@ fn enter_unattached(span: &mut Span) {
     });
 }
 
+/// The root of an unsampled trace: as a leaf it would be unknown to spans of others inside, which would then be the
+/// roots of new traces.
+#[cold]
+fn enter_unsampled(span: &mut Span, local: &Local, leaf: Leaf) {
+    match attach(leaf.to_context()) {
+        Some(guard) => span.guard = Some(guard),
+        None => span.enter_leaf(local, leaf),
+    }
+}
+
 #[inline(never)]
 fn enter_leaf_on(span: &mut Span) -> bool {
     if sampler::current_state() == state::ASK {
         // A sampler that must be asked wants a context; such a span costs what it costs.
         return enter_caught(span);
     }
-    local::with(|local| {
-        if let Some(leaf) = span.core.begin_leaf(local) {
-            span.enter_leaf(local, leaf);
-        }
+    local::with(|local| match span.core.begin_leaf(local) {
+        None => {}
+        Some(leaf) if leaf.trace_flags & 1 == 0 => enter_unsampled(span, local, leaf),
+        Some(leaf) => span.enter_leaf(local, leaf),
     });
     span.core.is_recording()
 }

@@ -1,6 +1,6 @@
 //! Values of span fields, small enough for the hot path.
 
-use std::fmt::{Debug, Display};
+use std::fmt::{self, Debug, Display, Write as _};
 use std::{borrow::Cow, rc::Rc, sync::Arc};
 
 use opentelemetry::{Array, StringValue, Value};
@@ -27,12 +27,12 @@ pub enum FieldValue {
 impl FieldValue {
     /// The text that `%value` records.
     pub fn display(value: &dyn Display) -> Self {
-        Self::Owned(value.to_string().into())
+        Self::Owned(text(format_args!("{value}")).into())
     }
 
     /// The text that `?value` records.
     pub fn debug(value: &dyn Debug) -> Self {
-        Self::Owned(format!("{value:?}").into())
+        Self::Owned(text(format_args!("{value:?}")).into())
     }
 
     /// Bytes on the heap, about.
@@ -59,6 +59,13 @@ impl FieldValue {
             Self::Array(array) => Value::Array(*array),
         })
     }
+}
+
+/// What a user's type writes about itself. One that fails to is left at what it wrote, where `to_string` panics.
+pub(super) fn text(value: fmt::Arguments<'_>) -> String {
+    let mut text = String::new();
+    let _ = text.write_fmt(value);
+    text
 }
 
 /// A value that can be a span attribute.
