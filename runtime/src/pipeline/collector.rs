@@ -25,6 +25,11 @@ use crate::span::record::{Entry, flag};
 /// The collector looks at open chunks at least this often, so that an idle thread's spans are seen.
 const LOOK: Duration = Duration::from_secs(1);
 
+/// How long a batch waits for room at exporters that are all full and at work.
+const PATIENCE: Duration = Duration::from_millis(100);
+/// How long none is waited for after that was in vain.
+const IMPATIENCE: Duration = Duration::from_secs(1);
+
 #[derive(Clone, Copy, Debug)]
 pub(super) struct CollectorSettings {
     pub(super) schedule_delay: Duration,
@@ -104,6 +109,7 @@ impl Collector {
             batch: Vec::with_capacity(settings.batch_size),
             batch_bytes: 0,
             batch_since: None,
+            impatient_until: None,
         };
         let handle = thread::Builder::new().name("throughline-collect".into()).spawn(move || {
             let _no_telemetry_about_telemetry = Context::enter_telemetry_suppressed_scope();
@@ -160,6 +166,8 @@ struct Worker {
     batch_bytes: usize,
     /// When the first span of the batch was put there.
     batch_since: Option<Instant>,
+    /// No exporter is waited for until then.
+    impatient_until: Option<Instant>,
 }
 
 impl Worker {
@@ -280,11 +288,22 @@ impl Worker {
         }
     }
 
+    /// Spares a burst from being dropped before an exporter that is at work. One that hangs holds the collector up
+    /// once, and then not again for a while.
+    fn wait_for_room(&mut self) {
+        if self.impatient_until.is_some_and(|until| Instant::now() < until) {
+            return;
+        }
+        let moved = self.delivery.wait_for_room(self.batch.len(), self.batch_bytes, PATIENCE);
+        self.impatient_until = (!moved).then(|| Instant::now() + IMPATIENCE);
+    }
+
     fn send(&mut self) {
         self.batch_since = None;
         if self.batch.is_empty() {
             return;
         }
+        self.wait_for_room();
         let batch = std::mem::replace(&mut self.batch, Vec::with_capacity(self.settings.batch_size));
         self.delivery.offer(Arc::new(batch), std::mem::take(&mut self.batch_bytes));
     }

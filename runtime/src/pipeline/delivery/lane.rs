@@ -9,7 +9,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::condition::Notice;
-use super::place::{Batch, Fate, Intake, Share, State, Step};
+use super::place::{Batch, Fate, Intake, Room, Share, State, Step};
 use crate::pipeline::report::{ExporterHealth, ExporterReport};
 
 pub(super) type NoticeSink = Arc<dyn Fn(&Notice) + Send + Sync>;
@@ -67,7 +67,7 @@ impl Lane {
     }
 }
 
-/// The side of the collector, and of flush and shutdown. Only the two `wait_` functions wait for the worker.
+/// The side of the collector, and of flush and shutdown. Only the `wait_` functions wait for the worker.
 impl Lane {
     /// Takes a batch. When the lane's share is full its oldest waiting batches give way.
     pub(super) fn offer(&self, spans: Arc<Vec<SpanData>>, bytes: usize) {
@@ -103,6 +103,16 @@ impl Lane {
         // An evicted batch may have been what a flush waits for.
         self.progress.notify_all();
         self.tell(notice);
+    }
+
+    /// Whether a batch would be taken without another giving way, now or soon.
+    pub(super) fn room(&self, count: usize, bytes: usize) -> Room {
+        self.lock().room(count, bytes, self.share)
+    }
+
+    /// Waits until there is room, or none is to be expected; false when the time is over.
+    pub(super) fn wait_for_room(&self, count: usize, bytes: usize, deadline: std::time::Instant) -> bool {
+        self.wait(deadline, |state| state.room(count, bytes, self.share) != Room::Soon)
     }
 
     /// Asks that everything offered so far be delivered, and the exporter flushed; the number to wait for.

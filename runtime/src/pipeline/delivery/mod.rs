@@ -22,7 +22,7 @@ use opentelemetry_sdk::trace::SpanData;
 
 pub(crate) use self::condition::Notice;
 use self::lane::{Lane, NoticeSink};
-use self::place::Share;
+use self::place::{Room, Share};
 use self::worker::Post;
 use super::exporter::BatchExporter;
 use super::report::{ExporterHealth, ExporterReport};
@@ -106,6 +106,19 @@ impl Delivery {
         for lane in &self.lanes {
             lane.offer(Arc::clone(&batch), bytes);
         }
+    }
+
+    /// Waits until some exporter can take a batch, if all are full and one of them is at work; false when the time is
+    /// over and nothing has moved.
+    ///
+    /// What waits before the collector waits as a record, at an eighth of the memory of a span.
+    pub(crate) fn wait_for_room(&self, count: usize, bytes: usize, limit: Duration) -> bool {
+        let rooms: Vec<Room> = self.lanes.iter().map(|lane| lane.room(count, bytes)).collect();
+        if rooms.contains(&Room::Now) {
+            return true;
+        }
+        let at_work = self.lanes.iter().zip(rooms).find(|(_, room)| *room == Room::Soon);
+        at_work.is_none_or(|(lane, _)| lane.wait_for_room(count, bytes, Instant::now() + limit))
     }
 
     /// Delivers everything offered so far and flushes the exporters, or says at the deadline what is left.

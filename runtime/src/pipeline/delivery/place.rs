@@ -54,6 +54,16 @@ pub(super) struct Share {
     pub(super) spans: usize,
 }
 
+/// Whether a lane can take a batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Room {
+    Now,
+    /// Full, and the exporter is at work, or about to be.
+    Soon,
+    /// Full, and nothing moves: the breaker is open, the receiver asked for a pause, or it is turned off.
+    No,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Intake {
     Open,
@@ -112,6 +122,19 @@ impl State {
             condition: Condition::new(name, Instant::now()),
             last_error: None,
             last_success: None,
+        }
+    }
+
+    pub(super) fn room(&self, count: usize, bytes: usize, share: Share) -> Room {
+        let refuses = self.intake > Intake::Open || self.condition.is_off();
+        if refuses {
+            Room::No
+        } else if self.fits(count, bytes, share) {
+            Room::Now
+        } else if self.condition.probe_at().is_none() && self.not_before.is_none() {
+            Room::Soon
+        } else {
+            Room::No
         }
     }
 

@@ -5,6 +5,7 @@ mod breaker;
 mod isolation;
 mod law;
 mod retry;
+mod room;
 mod shutdown;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
