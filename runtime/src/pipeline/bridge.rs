@@ -17,7 +17,7 @@ use opentelemetry_sdk::trace::{Span, SpanData, SpanProcessor};
 use super::intake::Intake;
 use super::size::{fit, span_bytes};
 use crate::span::record::Entry;
-use crate::span::{foreign, limits};
+use crate::span::{foreign, fork, limits};
 
 /// The processor that set-up gives to the SDK's provider.
 pub(super) struct Bridge {
@@ -34,7 +34,7 @@ impl fmt::Debug for Bridge {
 impl SpanProcessor for Bridge {
     fn on_start(&self, span: &mut Span, _cx: &Context) {
         // Recorded but not sampled: for other processors to see, not for export.
-        if !span.span_context().is_sampled() {
+        if !span.span_context().is_sampled() || fork::is_child() {
             return;
         }
         match &*self.intake {
@@ -44,7 +44,7 @@ impl SpanProcessor for Bridge {
     }
 
     fn on_end(&self, mut span: SpanData) {
-        if !span.span_context.is_sampled() {
+        if !span.span_context.is_sampled() || fork::is_child() {
             return;
         }
         if limits::current().value_length.is_some() {
@@ -67,12 +67,20 @@ impl SpanProcessor for Bridge {
 
     fn force_flush(&self) -> OTelSdkResult {
         let limit = Duration::from_secs(5);
-        if (self.flush)(Instant::now() + limit) { Ok(()) } else { Err(OTelSdkError::Timeout(limit)) }
+        if fork::is_child() || (self.flush)(Instant::now() + limit) {
+            Ok(())
+        } else {
+            Err(OTelSdkError::Timeout(limit))
+        }
     }
 
     /// The provider is a door to the pipeline and not its owner: only the pipeline's own guard shuts it down.
     fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
-        if (self.flush)(Instant::now() + timeout) { Ok(()) } else { Err(OTelSdkError::Timeout(timeout)) }
+        if fork::is_child() || (self.flush)(Instant::now() + timeout) {
+            Ok(())
+        } else {
+            Err(OTelSdkError::Timeout(timeout))
+        }
     }
 }
 

@@ -9,7 +9,7 @@ use opentelemetry_sdk::trace::SpanData;
 use super::report::Dropped;
 use super::size::span_bytes;
 use crate::span::counters::{self, DropReason};
-use crate::span::exchange::{Exchange, Reader, Writer};
+use crate::span::exchange::{self, Exchange, Reader, Writer};
 
 #[derive(Debug)]
 pub(super) enum Intake {
@@ -131,7 +131,7 @@ impl Intake {
     /// Spans that end from here on are refused.
     pub(super) fn close(&self) {
         match self {
-            Self::Global(exchange) => exchange.close(),
+            Self::Global(_) => exchange::close(),
             Self::Local(local) => local.closed.store(true, Ordering::Release),
         }
     }

@@ -35,6 +35,8 @@ use self::delivery::{Delivered, Delivery, DeliverySettings};
 use self::exporter::BatchExporter;
 use self::intake::{Intake, LocalIntake};
 use self::report::{Health, HealthState, QueueHealth, Report};
+use crate::span::fork;
+use crate::span::ids::Generator;
 use crate::span::sampler::{self, SamplerSetting};
 use crate::span::{SpanLimits, exchange, limits};
 
@@ -91,6 +93,7 @@ impl Pipeline {
         exporters: Vec<Box<dyn BatchExporter>>,
         global: bool,
     ) -> std::io::Result<Self> {
+        fork::watch();
         // Spans wait in two places, chunks before the collector and batches after it. Each has half of the bound.
         let half = settings.queue_bytes / 2;
         let intake = Arc::new(if global {
@@ -130,6 +133,7 @@ impl Pipeline {
         let mut provider = SdkTracerProvider::builder()
             .with_resource(settings.resource)
             .with_sampler(settings.sampler.to_sdk())
+            .with_id_generator(Generator)
             .with_max_attributes_per_span(limits.attributes)
             .with_max_events_per_span(limits.events)
             .with_max_links_per_span(limits.links)
@@ -163,11 +167,14 @@ impl Pipeline {
     /// Offers every span that ended before the call to the exporters, and waits for none of them. False if the
     /// deadline passed.
     pub(crate) fn collect(&self, deadline: Instant) -> bool {
-        self.collector.collect(deadline)
+        fork::is_child() || self.collector.collect(deadline)
     }
 
     /// Delivers every span that ended before the call, or says at the deadline what is left.
     pub(crate) fn flush(&self, deadline: Instant) -> Report {
+        if fork::is_child() {
+            return Report::nothing();
+        }
         let collected = self.collector.collect(deadline);
         let delivered = self.delivery.flush(deadline);
         let processed = bridge::for_each(&self.processors, deadline, |processor| {
@@ -178,6 +185,9 @@ impl Pipeline {
 
     /// Ends recording, delivers what is left, ends the threads. A second call reports again and changes nothing.
     pub(crate) fn shutdown(&self, deadline: Instant) -> Report {
+        if fork::is_child() {
+            return Report::nothing();
+        }
         let mut ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
         let is_first = !std::mem::replace(&mut *ended, true);
         let collected = if is_first {
@@ -218,6 +228,9 @@ impl Pipeline {
 
     /// The state of every part.
     pub(crate) fn health(&self) -> Health {
+        if fork::is_child() {
+            return Health { state: HealthState::Down, is_forked_child: true, ..Health::default() };
+        }
         let exporters = self.delivery.health();
         let shared = &self.collector.shared;
         let heartbeat_age = shared.heartbeat_age();
@@ -241,6 +254,7 @@ impl Pipeline {
                 capacity: self.queue_bytes as u64,
             },
             heartbeat_age,
+            is_forked_child: false,
             clock: if shared.uses_ticks.load(Ordering::Relaxed) { "tsc" } else { "os" },
         }
     }

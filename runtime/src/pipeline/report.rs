@@ -28,6 +28,11 @@ pub struct Report {
 }
 
 impl Report {
+    /// Of a program that records nothing.
+    pub(crate) fn nothing() -> Self {
+        Self { deadline_met: true, ..Self::default() }
+    }
+
     /// Whether every collected span reached every exporter and none was dropped on the way.
     pub fn is_complete(&self) -> bool {
         self.deadline_met
@@ -173,6 +178,9 @@ pub struct Health {
     pub queue: QueueHealth,
     /// Time since the collector's last sign of life; `None` when none runs.
     pub heartbeat_age: Option<Duration>,
+    /// Whether this process was forked after set-up. Such a child records nothing: its parent's collector and exporters
+    /// are threads, and those a child does not have. Set tracing up after the fork instead.
+    pub is_forked_child: bool,
     /// The clock that times spans: `tsc`, `os`, ..; empty when tracing is off.
     pub clock: &'static str,
 }

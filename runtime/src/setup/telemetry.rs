@@ -13,6 +13,7 @@ use super::effective::EffectiveConfig;
 use crate::diagnostics;
 use crate::pipeline::Pipeline;
 use crate::pipeline::report::{Health, Report};
+use crate::span::fork;
 
 /// The installed one; set-up fills it once.
 static INSTALLED: Mutex<Option<Arc<Shared>>> = Mutex::new(None);
@@ -40,18 +41,13 @@ impl Shared {
     }
 
     fn flush(&self, timeout: Duration) -> Report {
-        self.pipeline.as_ref().map_or_else(nothing, |pipeline| pipeline.flush(deadline(timeout)))
+        self.pipeline.as_ref().map_or_else(Report::nothing, |pipeline| pipeline.flush(deadline(timeout)))
     }
 
     fn shutdown(&self, timeout: Duration) -> Report {
         self.is_shut_down.store(true, Ordering::Relaxed);
-        self.pipeline.as_ref().map_or_else(nothing, |pipeline| pipeline.shutdown(deadline(timeout)))
+        self.pipeline.as_ref().map_or_else(Report::nothing, |pipeline| pipeline.shutdown(deadline(timeout)))
     }
-}
-
-/// The report of a program that does not trace.
-fn nothing() -> Report {
-    Report { deadline_met: true, ..Report::default() }
 }
 
 /// A timeout for ever is a year: the clock's range ends somewhere.
@@ -93,7 +89,8 @@ impl Telemetry {
     ///
     /// `None` before set-up.
     pub fn current() -> Option<Self> {
-        let installed = lock();
+        // In a child nobody unlocks what another thread of the parent held.
+        let installed = if fork::is_child() { INSTALLED.try_lock().ok()? } else { lock() };
         installed.as_ref().map(|shared| Self { shared: Arc::clone(shared), is_guard: false })
     }
 
@@ -115,10 +112,13 @@ impl Telemetry {
         &self.shared.config
     }
 
-    /// Whether tracing is on. It is off by `ENABLE_TRACING=false`, `OTEL_SDK_DISABLED=true`, in code, and after a shutdown.
+    /// Whether tracing is on. It is off by `ENABLE_TRACING=false`, `OTEL_SDK_DISABLED=true`, in code, and after a shutdown,
+    /// and in a process that was forked after set-up.
     #[must_use]
     pub fn is_enabled(&self) -> bool {
-        self.shared.pipeline.is_some() && !self.shared.is_shut_down.load(Ordering::Relaxed)
+        self.shared.pipeline.is_some()
+            && !fork::is_child()
+            && !self.shared.is_shut_down.load(Ordering::Relaxed)
     }
 
     /// Delivers every span that has ended before the call; blocks for at most `timeout`.
@@ -176,7 +176,7 @@ impl fmt::Debug for Telemetry {
 
 impl Drop for Telemetry {
     fn drop(&mut self) {
-        if !self.is_guard || self.shared.is_shut_down.load(Ordering::Relaxed) {
+        if !self.is_guard || fork::is_child() || self.shared.is_shut_down.load(Ordering::Relaxed) {
             return;
         }
         let report = self.shared.shutdown(self.shared.shutdown_timeout);

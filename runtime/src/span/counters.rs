@@ -3,6 +3,8 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
+use super::fork;
+
 /// Why a span did not reach the collector.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum DropReason {
@@ -75,6 +77,9 @@ struct Registry {
 static REGISTRY: Mutex<Registry> = Mutex::new(Registry { all: Vec::new(), free: Vec::new() });
 
 pub(crate) fn lend() -> &'static ThreadStats {
+    if fork::is_child() {
+        return Box::leak(Box::default());
+    }
     let mut registry = REGISTRY.lock().unwrap_or_else(PoisonError::into_inner);
     registry.free.pop().unwrap_or_else(|| {
         let stats: &'static ThreadStats = Box::leak(Box::default());
@@ -84,6 +89,9 @@ pub(crate) fn lend() -> &'static ThreadStats {
 }
 
 pub(crate) fn give_back(stats: &'static ThreadStats) {
+    if fork::is_child() {
+        return;
+    }
     REGISTRY.lock().unwrap_or_else(PoisonError::into_inner).free.push(stats);
 }
 

@@ -11,6 +11,7 @@ use std::thread::Thread;
 
 use super::chunk;
 use super::counters::{self, DropReason};
+use super::fork;
 use super::record::Entry;
 
 /// Records of a chunk, unless the budget is small: about 30 KiB.
@@ -70,6 +71,11 @@ pub(crate) fn install(max_bytes: usize, max_spans: Option<usize>) -> &'static Ex
     EXCHANGE.get_or_init(|| Exchange::new(max_bytes, max_spans))
 }
 
+/// Refuses entries from here on.
+pub(crate) fn close() {
+    CLOSED.store(true, Ordering::Release);
+}
+
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -113,11 +119,6 @@ impl Exchange {
 
     pub(crate) fn take_woken(&self) -> bool {
         self.woken.swap(false, Ordering::AcqRel)
-    }
-
-    /// Refuses entries from here on.
-    pub(crate) fn close(&self) {
-        CLOSED.store(true, Ordering::Release);
     }
 
     /// Chunks to drain and give back. Taken before the opened ones are, and drained after: a chunk may have been
@@ -215,6 +216,9 @@ struct ThreadChunk {
 impl Drop for ThreadChunk {
     fn drop(&mut self) {
         super::local::thread_ends();
+        if fork::is_child() {
+            return;
+        }
         if let (Some(exchange), Some(writer)) = (EXCHANGE.get(), self.writer.take()) {
             exchange.seal(writer);
         }
@@ -302,5 +306,86 @@ impl Exchange {
         }
         *place = next();
         place.as_mut().is_some_and(|writer| writer.entries.push(entry, Entry::Nothing))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+
+    use super::*;
+
+    fn write(exchange: &Exchange, thread: &mut ThreadChunk) -> bool {
+        thread.push(exchange, &mut Entry::Nothing).is_none()
+    }
+
+    fn thread() -> ThreadChunk {
+        ThreadChunk { writer: None, begun: false }
+    }
+
+    /// Reads everything, as the collector does.
+    fn collect(exchange: &Exchange, readers: &mut Vec<Reader>) -> usize {
+        let sealed = exchange.take_sealed();
+        readers.extend(exchange.take_opened());
+        let mut read = 0;
+        for reader in readers.iter_mut() {
+            while reader.entries.pop().is_some() {
+                read += 1;
+            }
+        }
+        for writer in sealed {
+            let at = readers.iter().position(|reader| reader.id == writer.id).unwrap();
+            exchange.give_back(writer, readers.swap_remove(at));
+        }
+        read
+    }
+
+    fn poison<T>(mutex: &Mutex<T>) {
+        let poisoned = catch_unwind(AssertUnwindSafe(|| {
+            let _held = mutex.lock().unwrap();
+            resume_unwind(Box::new(()));
+        }));
+        assert!(poisoned.is_err() && mutex.is_poisoned());
+    }
+
+    #[test]
+    fn poisoned_locks_lose_nothing() {
+        let exchange = Exchange::new(1 << 20, None);
+        poison(&exchange.opened);
+        poison(&exchange.sealed);
+        poison(&exchange.pool);
+        poison(&exchange.shared);
+        let (mut threads, mut readers) = (vec![thread(), thread()], Vec::new());
+        for _ in 0..10 {
+            let written =
+                threads.iter_mut().map(|thread| (0..300).filter(|_| write(&exchange, thread)).count());
+            assert_eq!(written.sum::<usize>(), 600);
+            assert_eq!(collect(&exchange, &mut readers), 600);
+        }
+        threads.into_iter().for_each(|mut thread| drop(thread.writer.take()));
+    }
+
+    #[test]
+    fn room_never_exceeds_the_bound_however_many_threads_there_are() {
+        for bound in [1, 2, 7, 31, 100, 2_048] {
+            let exchange = Exchange::new(1 << 20, Some(bound));
+            let (mut threads, mut readers) = (Vec::new(), Vec::new());
+            for round in 0..50 {
+                threads.push(thread());
+                let mut written = 0;
+                for thread in &mut threads {
+                    written += (0..40).filter(|_| write(&exchange, thread)).count();
+                }
+                assert!(exchange.capacity.load(Ordering::Relaxed) <= bound, "{bound}, round {round}");
+                assert!(written <= bound, "{bound}, round {round}: {written}");
+                assert_eq!(collect(&exchange, &mut readers), written, "{bound}, round {round}");
+                // Whatever the others hold, the next thread gets a place.
+                let mut newcomer = thread();
+                assert!(write(&exchange, &mut newcomer), "{bound}, round {round}");
+                assert_eq!(collect(&exchange, &mut readers), 1);
+                threads.push(newcomer);
+            }
+            threads.into_iter().for_each(|mut thread| drop(thread.writer.take()));
+        }
     }
 }

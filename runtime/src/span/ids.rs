@@ -7,6 +7,14 @@
 use std::cell::Cell;
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
+use std::process;
+use std::time::Instant;
+
+use opentelemetry::trace::{SpanId, TraceId};
+use opentelemetry_sdk::trace::IdGenerator;
+
+use super::core::trace_id;
+use super::local;
 
 /// The generators' state.
 #[derive(Debug)]
@@ -21,13 +29,23 @@ impl Ids {
         Self { trace: [const { Cell::new(0) }; 4], span: Cell::new(0) }
     }
 
-    /// Seeds from the operating system's randomness, which `RandomState` reads once per thread.
+    /// Seeds from the operating system's randomness, which `RandomState` reads once per thread: in a forked child it
+    /// goes on with the parent's, and time and process make the difference.
     #[cold]
     pub(super) fn seed(&self) {
+        let now = Instant::now();
         for (lane, word) in self.trace.iter().chain([&self.span]).enumerate() {
             // `| 1` keeps the state from being all zero, where the generator would stay for ever.
-            word.set(RandomState::new().hash_one(lane) | 1);
+            word.set(RandomState::new().hash_one((lane, now, process::id())) | 1);
         }
+    }
+
+    /// Itself, seeded if this thread has made no id yet.
+    fn seeded(&self) -> &Self {
+        if self.trace.iter().all(|word| word.get() == 0) {
+            self.seed();
+        }
+        self
     }
 
     /// The next trace id, the higher word first. Never zero, which is invalid.
@@ -57,6 +75,20 @@ fn xoshiro([a, b, c, d]: &[Cell<u64>; 4]) -> u64 {
     c.set(t2 ^ (s1 << 17));
     d.set(t3.rotate_left(45));
     result.max(1)
+}
+
+/// The same ids for spans of the SDK, which would hand out the parent's in a forked child.
+#[derive(Debug)]
+pub(crate) struct Generator;
+
+impl IdGenerator for Generator {
+    fn new_trace_id(&self) -> TraceId {
+        trace_id(local::with(|local| local.ids.seeded().next_trace()))
+    }
+
+    fn new_span_id(&self) -> SpanId {
+        SpanId::from(local::with(|local| local.ids.seeded().next_span()))
+    }
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use opentelemetry::KeyValue;
 use opentelemetry::trace::{Event, Link, Span as ApiSpan, SpanContext, Status};
 
+use super::fork;
 use super::side::Side;
 
 /// Writes that came after their span's end, and were ignored.
@@ -57,6 +58,9 @@ impl Live {
     /// Gives what others wrote to the span. The owner calls it once, when the span ends.
     #[cold]
     pub(super) fn take(&self, generation: u64) -> Option<Side> {
+        if fork::is_child() {
+            return None;
+        }
         let taken = self.lock().take();
         self.written.store(false, Ordering::Relaxed);
         taken.filter(|stamped| stamped.generation == generation).map(|stamped| stamped.side)
@@ -133,6 +137,9 @@ impl FreeCells {
     /// Gives all of them to whoever needs them next, and those that come back later, too.
     pub(super) fn give_up(&self) {
         let count = self.count.replace(GIVEN_UP);
+        if fork::is_child() {
+            return;
+        }
         let kept = self.cells.iter().take(if count == GIVEN_UP { 0 } else { count }).filter_map(Cell::get);
         spares().extend(kept);
     }
@@ -145,7 +152,9 @@ fn spares() -> MutexGuard<'static, Vec<&'static Live>> {
 #[cold]
 #[inline(never)]
 fn pass_on(live: &'static Live) {
-    spares().push(live);
+    if !fork::is_child() {
+        spares().push(live);
+    }
 }
 
 /// What a `Context` holds: OpenTelemetry's view of one of our spans.
@@ -164,6 +173,9 @@ impl Handle {
     #[cold]
     #[inline(never)]
     fn write(&self, change: impl FnOnce(&mut Side)) {
+        if fork::is_child() {
+            return;
+        }
         let mut slot = self.live.lock();
         if self.live.generation.load(Ordering::Acquire) != self.generation {
             WRITES_AFTER_END.fetch_add(1, Ordering::Relaxed);
@@ -202,6 +214,9 @@ impl ApiSpan for Handle {
 
     fn is_recording(&self) -> bool {
         if self.live.generation.load(Ordering::Acquire) != self.generation {
+            return false;
+        }
+        if fork::is_child() {
             return false;
         }
         if !self.live.written.load(Ordering::Acquire) {

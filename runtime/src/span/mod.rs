@@ -8,6 +8,7 @@
 //! | `core`, `start` | start and end, which all of them share; the start with options |
 //! | `attach`, `leaf`, `local` | being the current span of a thread |
 //! | `sampler`, `ids`, `clock` | recorded or not, who, when |
+//! | `fork` | what a child process must not do |
 //! | `live`, `side` | what others write to an open span through OpenTelemetry's `Context` |
 //! | `fields`, `value`, `outcome`, `limits` | what a span carries |
 //! | `record`, `chunk`, `exchange`, `counters` | what it leaves behind, and the way to the collector |
@@ -23,8 +24,9 @@ pub mod current;
 pub(crate) mod exchange;
 mod fields;
 pub(crate) mod foreign;
+pub(crate) mod fork;
 mod future;
-mod ids;
+pub(crate) mod ids;
 mod leaf;
 pub(crate) mod limits;
 mod live;

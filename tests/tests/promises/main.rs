@@ -10,12 +10,15 @@
 //! | workers are supervised | `delivery/tests/breaker.rs` |
 //! | deadline kept, undelivered told, idempotent | `setup/ends.rs`, `otlp_faults.rs`; `delivery/tests/shutdown.rs` |
 //! | no telemetry about telemetry | `exporters_isolated.rs`; `delivery/tests/isolation.rs` |
+//! | a forked child has ids of its own and says that it records nothing | `fork` |
 //! | one log line per change of state | `delivery/tests/breaker.rs` |
 //!
 //! Beside them what sampling, limits, leaves and the user's own processors promise. Each test sets up its process's
 //! globals, so each runs as a process of its own.
 
 mod alone;
+#[cfg(unix)]
+mod fork;
 mod law;
 mod leaves;
 mod limits;

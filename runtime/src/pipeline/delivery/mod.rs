@@ -27,6 +27,7 @@ use self::worker::Post;
 use super::exporter::BatchExporter;
 use super::report::{ExporterHealth, ExporterReport};
 use crate::diagnostics;
+use crate::span::fork;
 use crate::testing::tap;
 
 /// Limits of the delivery.
@@ -166,6 +167,10 @@ impl Delivery {
 impl Drop for Delivery {
     /// Without a shutdown the workers deliver what waits and end by themselves; nobody waits for them.
     fn drop(&mut self) {
+        // In a child the workers are not there, and a lane may be locked by one of them.
+        if fork::is_child() {
+            return;
+        }
         for lane in &self.lanes {
             lane.close();
         }
