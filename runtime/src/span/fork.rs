@@ -5,7 +5,7 @@
 
 // The one way to hear of a fork is a call to the C library. Asking for the process id instead is a system call, at each
 // start of a span. The handler stores to atomics and to plain cells of the thread that forked.
-#![cfg_attr(unix, allow(unsafe_code))]
+#![allow(unsafe_code)]
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
