@@ -44,7 +44,8 @@ fn main() -> ExitCode {
             eprintln!("{name} answered {text:?}");
             return ExitCode::FAILURE;
         };
-        let met = most.is_none_or(|most| allocations <= most + 0.005);
+        // A new chunk for 256 spans is an allocation, too, until the pool has enough of them.
+        let met = most.is_none_or(|most| allocations <= most + 0.02);
         missed |= !met;
         let goal = most.map(|most| format!("  goal {most}  {}", if met { "met" } else { "MISSED" }));
         println!("{name:24}{allocations:>12.2}{bytes:>12.0}{}", goal.unwrap_or_default());

@@ -110,12 +110,20 @@ impl<T> Writer<T> {
     /// By reference, because a value that passes through a return or a closure is copied on its way.
     #[inline(always)]
     pub(crate) fn push(&mut self, entry: &mut T, rest: T) -> bool {
+        self.push_with(entry, rest, |_| ())
+    }
+
+    /// The same, and then has `finish` change the entry where it is now, before the reader sees it.
+    #[inline(always)]
+    pub(crate) fn push_with(&mut self, entry: &mut T, rest: T, finish: impl FnOnce(&mut T)) -> bool {
         let Some(place) = self.chunk.places.get(self.next) else { return false };
         // SAFETY: `next` is `committed`: the place is not written, the reader does not look at it. The entry is read
-        // once, and overwritten without being dropped.
+        // once, and overwritten without being dropped. A panic in `finish` leaves the place uncommitted: the entry is
+        // lost and never dropped, the place is written again.
         place.with_mut(|place| unsafe {
             std::ptr::copy_nonoverlapping(entry, (*place).as_mut_ptr(), 1);
             std::ptr::write(entry, rest);
+            finish((*place).assume_init_mut());
         });
         self.next += 1;
         self.chunk.committed.store(self.next, Ordering::Release);

@@ -100,13 +100,21 @@ pub(crate) fn trace_id(words: [u64; 2]) -> TraceId {
     TraceId::from((u128::from(words[0]) << 64) | u128::from(words[1]))
 }
 
-/// What the fast path found.
+/// What OpenTelemetry's context says to a span that begins.
+enum Active {
+    Suppressed,
+    /// The active span, or none.
+    Span(Found),
+    /// A span with a `tracestate` to carry along.
+    WithTraceState,
+}
+
+/// Whether the fast path could do it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Begun {
-    /// Nothing is recorded and nothing changes: suppressed, below an unsampled span, or a thread that ends.
-    Nothing,
-    /// The context to attach: of a recording span, or of an unsampled root, which keeps its trace unsampled.
-    Attach(Context),
-    /// A `tracestate` to carry along.
+    /// The span began, or nothing is recorded: suppressed, below an unsampled span, or a thread that ends.
+    Done,
+    /// A `tracestate` to carry along: the slow path does it.
     Slow,
 }
 
@@ -129,42 +137,50 @@ impl Core {
         if let Entry::Span(record) = &mut self.entry { Some(record) } else { None }
     }
 
-    /// Starts the span under the current context.
+    /// Starts the span under the current context, and has its own context attached: that of a recording span, or of
+    /// an unsampled root, which keeps its trace unsampled. Handed over by a call, because a context that is returned
+    /// inside of something is copied on its way.
     #[inline(always)]
-    pub(super) fn begin(&mut self, local: &Local) -> Begun {
+    pub(super) fn begin(&mut self, local: &Local, attach: impl FnOnce(Context)) -> Begun {
         if local.stats().is_none() {
             counters::lost();
-            return Begun::Nothing;
+            return Begun::Done;
         }
-        // Nothing in this closure calls the user or attaches: OpenTelemetry's stack is borrowed.
-        let begun = Context::map_current(|cx| {
+        // Nothing in this closure calls the user or attaches: OpenTelemetry's stack is borrowed. It gives numbers
+        // only.
+        let active = Context::map_current(|cx| {
             if cx.is_telemetry_suppressed() {
-                return Begun::Nothing;
+                return Active::Suppressed;
             }
-            let mut parent = Found::NONE;
-            if cx.has_active_span() {
-                let span = cx.span();
-                let context = span.span_context();
-                if *context.trace_state() != TraceState::NONE {
-                    return Begun::Slow;
-                }
-                parent = Found::from_span_context(context);
+            if !cx.has_active_span() {
+                return Active::Span(Found::NONE);
             }
-            let leaf = local.leaf.get();
-            if leaf.span != 0 && leaf.under == parent.span {
-                parent = Found::from_leaf(leaf);
+            let span = cx.span();
+            let context = span.span_context();
+            if *context.trace_state() != TraceState::NONE {
+                return Active::WithTraceState;
             }
-            let Some(sampled) = self.decide(local, parent) else { return Begun::Nothing };
-            let span_context = sampled.span_context(TraceState::NONE);
-            if !sampled.records {
-                return Begun::Attach(cx.with_remote_span_context(span_context));
-            }
+            Active::Span(Found::from_span_context(context))
+        });
+        let active = match active {
+            Active::Span(found) => found,
+            Active::Suppressed => return Begun::Done,
+            Active::WithTraceState => return Begun::Slow,
+        };
+        let leaf = local.leaf.get();
+        let parent =
+            if leaf.span != 0 && leaf.under == active.span { Found::from_leaf(leaf) } else { active };
+        let Some(sampled) = self.decide(local, parent) else { return Begun::Done };
+        let span_context = sampled.span_context(TraceState::NONE);
+        if sampled.records {
             let (live, generation) = local.live.acquire();
             self.live = Some((live, generation));
-            Begun::Attach(cx.with_span(Handle::new(span_context, live, generation)))
-        });
-        self.read_start(local);
-        begun
+            attach(Context::current_with_span(Handle::new(span_context, live, generation)));
+            self.read_start(local);
+        } else {
+            attach(Context::map_current(|cx| cx.with_remote_span_context(span_context)));
+        }
+        Begun::Done
     }
 
     /// Starts a leaf. Gives what this thread has to know; `None` where nothing changes.
@@ -308,15 +324,14 @@ impl Core {
     #[inline(always)]
     pub(super) fn end(&mut self, how: u8) {
         let Entry::Span(record) = &mut self.entry else { return };
-        record.end = clock::read(record.flags & flag::TICKS != 0);
-        record.flags |= how;
+        let end = clock::read(record.flags & flag::TICKS != 0);
         if let Some((live, generation)) = self.live.take() {
             if live.is_written() {
                 take_written(record, live, generation);
             }
             local::with(|local| local.live.release(live, generation));
         }
-        hand_over(&mut self.entry);
+        hand_over(&mut self.entry, end, how);
     }
 
     /// Takes what was written to this leaf on this thread.
@@ -372,7 +387,7 @@ impl Sampled {
 
 /// Leaves nothing behind. The record goes by reference down to its place in the chunk: it is copied once.
 #[inline(always)]
-fn hand_over(entry: &mut Entry) {
+fn hand_over(entry: &mut Entry, end: u64, how: u8) {
     let Entry::Span(record) = entry else { return };
     let stats = local::with(|local| {
         if local.leaf_writes.get() {
@@ -380,12 +395,23 @@ fn hand_over(entry: &mut Entry) {
         }
         local.stats()
     });
+    // Written where the record arrives and not where it comes from: what was written just now cannot be copied until
+    // it has left the processor's store buffer.
+    let finish = |entry: &mut Entry| {
+        if let Entry::Span(record) = entry {
+            record.end = end;
+            record.flags |= how;
+        }
+    };
     match stats {
         Some(stats) if record.flags & (flag::RECORD_ONLY | flag::OWNS_HEAP) == 0 => {
             stats.count_ended();
-            exchange::push(entry);
+            exchange::push(entry, finish);
         }
-        _ => hand_over_rare(entry),
+        _ => {
+            finish(entry);
+            hand_over_rare(entry);
+        }
     }
 }
 

@@ -234,19 +234,23 @@ pub(super) fn register_thread() {
     let _ = CHUNK.try_with(|_| ());
 }
 
-/// Hands over an entry that owns nothing on the heap, and leaves nothing in its place.
+/// Hands over an entry that owns nothing on the heap, and leaves nothing in its place. `finish` completes it.
 #[inline]
-pub(super) fn push(entry: &mut Entry) {
+pub(super) fn push(entry: &mut Entry, finish: impl Fn(&mut Entry)) {
     let pushed = CHUNK.try_with(|chunk| {
         let Ok(mut chunk) = chunk.try_borrow_mut() else { return false };
         match &mut chunk.writer {
-            Some(writer) if !CLOSED.load(Ordering::Relaxed) => writer.entries.push(entry, Entry::Nothing),
+            Some(writer) if !CLOSED.load(Ordering::Relaxed) => {
+                writer.entries.push_with(entry, Entry::Nothing, &finish)
+            }
             _ => false,
         }
     });
-    if !matches!(pushed, Ok(true))
-        && let Some(reason) = push_with_heap(entry, 0)
-    {
+    if matches!(pushed, Ok(true)) {
+        return;
+    }
+    finish(entry);
+    if let Some(reason) = push_with_heap(entry, 0) {
         counters::dropped(reason, 1);
     }
 }

@@ -220,12 +220,10 @@ pub fn open(span: &mut OwnedSpan) -> bool {
         return false;
     }
     local::with(|local| {
-        let begun = if sampler::current_state() == state::ASK { Begun::Slow } else { span.core.begin(local) };
-        span.cx = match begun {
-            Begun::Nothing => None,
-            Begun::Attach(cx) => Some(cx),
-            Begun::Slow => span.core.begin_with(local, Options::new()),
-        };
+        let OwnedSpan { core, cx, .. } = &mut *span;
+        if sampler::current_state() == state::ASK || core.begin(local, |own| *cx = Some(own)) == Begun::Slow {
+            *cx = core.begin_with(local, Options::new());
+        }
     });
     keep_unsampled(span);
     span.is_recording()

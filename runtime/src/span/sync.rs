@@ -98,16 +98,15 @@ fn enter_caught(span: &mut Span) -> bool {
 #[inline(always)]
 fn enter_on(span: &mut Span) {
     local::with(|local| {
-        let begun = if sampler::current_state() == state::ASK { Begun::Slow } else { span.core.begin(local) };
-        let cx = match begun {
-            Begun::Nothing => return,
-            Begun::Attach(cx) => cx,
-            Begun::Slow => match span.core.begin_with(local, Options::new()) {
-                Some(cx) => cx,
-                None => return,
-            },
-        };
-        span.guard = Some(cx.attach());
+        let Span { core, guard, .. } = span;
+        if sampler::current_state() != state::ASK
+            && core.begin(local, |cx| *guard = Some(cx.attach())) == Begun::Done
+        {
+            return;
+        }
+        if let Some(cx) = core.begin_with(local, Options::new()) {
+            *guard = Some(cx.attach());
+        }
     });
 }
 
