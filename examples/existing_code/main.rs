@@ -12,6 +12,7 @@ use std::time::Duration;
 use opentelemetry::trace::{TraceContextExt, Tracer};
 use opentelemetry::{Context, KeyValue, global};
 use throughline::{setup_tracing, traced_span};
+use throughline_examples::say;
 
 /// Old code, by OpenTelemetry's own API.
 fn handle_order(id: u64) {
@@ -62,6 +63,6 @@ fn main() -> Result<(), throughline::SetupError> {
     let telemetry = setup_tracing("shop")?;
     handle_order(4711);
     let report = telemetry.shutdown(Duration::from_secs(5));
-    println!("{report}");
+    say(report);
     Ok(())
 }

@@ -11,6 +11,7 @@ use std::error::Error;
 use std::time::Duration;
 
 use throughline::{record, setup_tracing, traced_span};
+use throughline_examples::say;
 
 /// A step that could not be carried out.
 #[derive(Debug)]
@@ -95,9 +96,9 @@ async fn main() -> Result<(), throughline::SetupError> {
     let telemetry = setup_tracing("planner")?;
     let task = Task { id: "task-17", goal: "book a train to Vienna, find a hotel, write the report" };
     if let Err(error) = generate_plan(&task).await {
-        println!("the plan failed, as it should here: {error}");
+        say(format_args!("the plan failed, as it should here: {error}"));
     }
     let report = telemetry.shutdown_async(Duration::from_secs(5)).await;
-    println!("{report}");
+    say(report);
     Ok(())
 }

@@ -1,20 +1,25 @@
 //! Child processes: how they are started, how they say that they are ready, and how they end.
 //!
-//! A child's standard input is the leash: when the parent closes it, or dies, the child ends by itself.
+//! A child's standard input is the leash: told to, the child finishes its work and ends; when the parent dies without a
+//! word, it ends at once, because nobody is left to send spans to.
 
+use std::io::IsTerminal;
 use std::process::Stdio;
 
-use tokio::io::{AsyncBufReadExt, BufReader};
+use throughline_examples::{note, say};
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWriteExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdin, Command};
 use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
 
 use crate::{Error, Role};
 
 const READY: &str = "ready: ";
+const FINISH: &str = "finish";
 
 /// In a child: tells the parent an address.
 pub(crate) fn ready(address: &str) {
-    println!("{READY}{address}");
+    say(format_args!("{READY}{address}"));
 }
 
 /// In a child: waits until the parent is done with it.
@@ -22,9 +27,11 @@ pub(crate) async fn parent_is_done() {
     let (sender, done) = oneshot::channel::<()>();
     // A thread of our own: a runtime that ends would wait for its blocking read.
     std::thread::spawn(move || {
-        // However it ends, there is no parent any more.
-        let _ = std::io::copy(&mut std::io::stdin(), &mut std::io::sink());
-        drop(sender);
+        let mut word = String::new();
+        match std::io::stdin().read_line(&mut word) {
+            Ok(_) if word.trim() == FINISH => drop(sender),
+            _ => std::process::exit(1),
+        }
     });
     let _ = done.await;
 }
@@ -34,6 +41,7 @@ pub(crate) struct Started {
     child: Child,
     /// Apart from the child, whose `wait` would close it.
     leash: Option<ChildStdin>,
+    output: [JoinHandle<()>; 2],
     /// What it said when it was ready.
     pub(crate) address: String,
 }
@@ -44,32 +52,49 @@ pub(crate) async fn start(role: Role, kafka: &str, collector: &str) -> Result<St
         .args(["--role", role.name(), "--kafka", kafka, "--collector", collector])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
         .kill_on_drop(true)
         .spawn()?;
     let leash = child.stdin.take();
-    let output = child.stdout.take().ok_or("no output")?;
+    let (output, log) = child.stdout.take().zip(child.stderr.take()).ok_or("no output")?;
+    let log = tokio::spawn(pass_on(BufReader::new(log).lines()));
     let mut lines = BufReader::new(output).lines();
     while let Some(line) = lines.next_line().await? {
         if let Some(address) = line.strip_prefix(READY) {
             let address = address.to_owned();
             // Anything else that it says goes where its log lines go.
-            tokio::spawn(async move {
-                while let Ok(Some(line)) = lines.next_line().await {
-                    eprintln!("{line}");
-                }
-            });
-            return Ok(Started { child, leash, address });
+            let output = [log, tokio::spawn(pass_on(lines))];
+            return Ok(Started { child, leash, output, address });
         }
-        eprintln!("{line}");
+        pass(&line);
     }
-    Err(format!("the {} ended before it was ready: {}", role.name(), child.wait().await?).into())
+    let status = child.wait().await?;
+    let _ = log.await;
+    Err(format!("the {} ended before it was ready, with {status}", role.name()).into())
+}
+
+async fn pass_on<R: AsyncRead + Unpin>(mut lines: Lines<BufReader<R>>) {
+    while let Ok(Some(line)) = lines.next_line().await {
+        pass(&line);
+    }
+}
+
+/// Prints a child's line on standard error, on a terminal in place of the progress line.
+fn pass(line: &str) {
+    let clear = if std::io::stderr().is_terminal() { "\r\u{1b}[K" } else { "" };
+    note(format_args!("{clear}{line}"));
 }
 
 impl Started {
-    /// Lets the process end by itself, which delivers its last spans.
+    /// Lets the process finish its work, deliver its last spans and end; all that it printed is out by then.
     pub(crate) async fn finish(mut self) -> Result<(), Error> {
-        drop(self.leash.take());
+        if let Some(mut leash) = self.leash.take() {
+            leash.write_all(format!("{FINISH}\n").as_bytes()).await?;
+        }
         let status = self.child.wait().await?;
+        for output in self.output {
+            let _ = output.await;
+        }
         if status.success() { Ok(()) } else { Err(format!("a child process ended with {status}").into()) }
     }
 

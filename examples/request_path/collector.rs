@@ -72,15 +72,6 @@ async fn receive(State((collector, forward)): State<Shared>, body: Bytes) -> Res
 
 async fn pass_on(url: String, mut requests: mpsc::UnboundedReceiver<Bytes>) -> Result<(), Error> {
     let client = reqwest::Client::builder().timeout(Duration::from_secs(10)).build()?;
-    let url = match url
-        .split_once("://")
-        .map_or(url.as_str(), |(_, rest)| rest)
-        .trim_end_matches('/')
-        .split_once('/')
-    {
-        Some(_) => url,
-        None => format!("{}/v1/traces", url.trim_end_matches('/')),
-    };
     let mut failed = None;
     while let Some(body) = requests.recv().await {
         let sent = client.post(&url).header(CONTENT_TYPE, "application/x-protobuf").body(body).send().await;
@@ -89,6 +80,18 @@ async fn pass_on(url: String, mut requests: mpsc::UnboundedReceiver<Bytes>) -> R
         }
     }
     failed.map_or(Ok(()), |error| Err(format!("not everything reached {url}: {error}").into()))
+}
+
+/// The full URL of a receiver.
+pub(crate) fn url(given: &str) -> Result<String, String> {
+    let mut url = reqwest::Url::parse(given).map_err(|error| error.to_string())?;
+    if url.scheme() != "http" {
+        return Err("expected a URL such as `http://localhost:4318`".to_owned());
+    }
+    if url.path() == "/" {
+        url.set_path("/v1/traces");
+    }
+    Ok(url.into())
 }
 
 impl Receiver {

@@ -24,7 +24,10 @@ mod print;
 mod run;
 mod worker;
 
+use std::process::ExitCode;
+
 use clap::{Parser, ValueEnum};
+use throughline_examples::note;
 
 pub(crate) type Error = Box<dyn std::error::Error + Send + Sync>;
 
@@ -39,7 +42,7 @@ pub(crate) struct Options {
     kafka: Option<String>,
 
     /// An OTLP receiver over HTTP that gets all spans, too; `/v1/traces` is added to a URL without a path.
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", value_parser = collector::url)]
     otlp: Option<String>,
 
     /// Number of requests.
@@ -81,13 +84,22 @@ impl Role {
 }
 
 #[tokio::main(worker_threads = 2)]
-async fn main() -> Result<(), Error> {
+async fn main() -> ExitCode {
     let options = Options::parse();
+    let role = options.role;
     let kafka = options.kafka.clone().unwrap_or_default();
-    match options.role {
+    let ended = match role {
         None => run::run(options).await,
         Some(Role::Broker) => broker::run().await,
         Some(Role::Gateway) => gateway::run(&kafka, &options.collector).await,
         Some(Role::Worker) => worker::run(&kafka, &options.collector).await,
+    };
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let who = role.map_or(String::new(), |role| format!("{}: ", role.name()));
+            note(format_args!("error: {who}{error}"));
+            ExitCode::FAILURE
+        }
     }
 }

@@ -7,6 +7,7 @@ use opentelemetry::Value;
 use opentelemetry::trace::{SpanId, Status};
 use serde_json::{Map, json};
 use throughline::export::console::{Tree, TreeSpan};
+use throughline_examples::say;
 
 /// One tree per request.
 pub(crate) fn trees(traces: &[Vec<TreeSpan>]) {
@@ -14,7 +15,7 @@ pub(crate) fn trees(traces: &[Vec<TreeSpan>]) {
         std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|set| set.is_empty());
     let tree = Tree::new().colour(colour);
     for spans in traces {
-        println!("{}", tree.render(spans));
+        say(tree.render(spans));
     }
 }
 
@@ -41,7 +42,7 @@ pub(crate) fn json(traces: &[Vec<TreeSpan>]) {
             "error": error,
             "attributes": attributes,
         });
-        println!("{line}");
+        say(line);
     }
 }
 

@@ -6,10 +6,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use throughline::{Exporter, Setup, Telemetry};
+use throughline_examples::note;
 
 use crate::children::{self, Started};
 use crate::gateway::Order;
-use crate::{Error, Options, Role, client, collector, print};
+use crate::{Error, Options, Role, broker, client, collector, print};
 
 /// Requests under way at once.
 const CONCURRENCY: usize = 8;
@@ -38,6 +39,9 @@ pub(crate) fn finish(telemetry: &Telemetry) -> Result<(), Error> {
 }
 
 pub(crate) async fn run(options: Options) -> Result<(), Error> {
+    if let Some(address) = &options.kafka {
+        broker::answers(address).await?;
+    }
     let receiver = collector::start(options.otlp.clone()).await?;
     let telemetry = telemetry("client", &receiver.endpoint)?;
     let broker = match &options.kafka {
@@ -83,7 +87,7 @@ pub(crate) async fn run(options: Options) -> Result<(), Error> {
     } else {
         print::trees(&traces);
     }
-    eprintln!("{} requests, {} traces, {:.1?}", options.requests, traces.len(), begun.elapsed());
+    note(format_args!("{} requests, {} traces, {:.1?}", options.requests, traces.len(), begun.elapsed()));
     passed_on?;
     if all_came { Ok(()) } else { Err("not every request came through; see the traces above".into()) }
 }

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rdkafka::consumer::{CommitMode, Consumer, StreamConsumer};
 use rdkafka::message::BorrowedMessage;
@@ -51,6 +51,7 @@ pub(crate) async fn run(kafka: &str, collector: &str) -> Result<(), Error> {
         .set("group.id", GROUP)
         .set("auto.offset.reset", "earliest")
         .set("enable.auto.commit", "false")
+        .set("allow.auto.create.topics", "true")
         .set("fetch.wait.max.ms", "10")
         .create()?;
     consumer.assign(&committed(&consumer)?)?;
@@ -82,12 +83,24 @@ pub(crate) async fn run(kafka: &str, collector: &str) -> Result<(), Error> {
 /// Where the worker before this one stopped, in every partition. Taking the partitions by hand spares the seconds that
 /// joining a group takes.
 fn committed(consumer: &StreamConsumer) -> Result<TopicPartitionList, Error> {
-    let metadata = consumer.fetch_metadata(Some(TOPIC), Duration::from_secs(10))?;
-    let mut partitions = TopicPartitionList::new();
-    for partition in metadata.topics().iter().flat_map(|topic| topic.partitions()) {
-        partitions.add_partition_offset(TOPIC, partition.id(), Offset::Stored)?;
+    let begun = Instant::now();
+    loop {
+        let metadata = consumer
+            .fetch_metadata(Some(TOPIC), Duration::from_secs(10))
+            .map_err(|error| format!("the Kafka broker tells nothing about its topics: {error}"))?;
+        let mut partitions = TopicPartitionList::new();
+        for partition in metadata.topics().iter().flat_map(|topic| topic.partitions()) {
+            partitions.add_partition_offset(TOPIC, partition.id(), Offset::Stored)?;
+        }
+        if partitions.count() > 0 {
+            return Ok(partitions);
+        }
+        // A broker that makes topics when they are asked for needs a moment.
+        if begun.elapsed() > Duration::from_secs(10) {
+            return Err(format!("the Kafka broker has no topic `{TOPIC}`; create it").into());
+        }
+        std::thread::sleep(Duration::from_millis(100));
     }
-    Ok(partitions)
 }
 
 /// Messages that are finished and not yet committed.
