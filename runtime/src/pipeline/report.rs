@@ -37,7 +37,7 @@ impl Report {
     pub fn is_complete(&self) -> bool {
         self.deadline_met
             && self.dropped.total() == 0
-            && self.exporters.iter().all(|e| e.undelivered == 0 && e.dropped.total() == 0)
+            && self.exporters.iter().all(ExporterReport::is_complete)
     }
 }
 
@@ -107,6 +107,14 @@ pub struct ExporterReport {
     pub dropped: ExporterDropped,
     /// Spans that were waiting or under way when the report was made. After a shutdown they are lost.
     pub undelivered: u64,
+    /// The last error of the exporter, which may be long past; `None` when there was none.
+    pub last_error: Option<String>,
+}
+
+impl ExporterReport {
+    fn is_complete(&self) -> bool {
+        self.undelivered == 0 && self.dropped.total() == 0
+    }
 }
 
 impl fmt::Display for ExporterReport {
@@ -115,6 +123,9 @@ impl fmt::Display for ExporterReport {
         list_dropped(f, self.dropped.total(), &self.dropped.reasons())?;
         if self.undelivered > 0 {
             write!(f, ", {} undelivered", self.undelivered)?;
+        }
+        if let Some(error) = self.last_error.as_ref().filter(|_| !self.is_complete()) {
+            write!(f, "; last error: {error}")?;
         }
         Ok(())
     }
@@ -267,13 +278,15 @@ mod tests {
                 exported: 5,
                 dropped: ExporterDropped { export_failed: 2, panic: 1, ..ExporterDropped::default() },
                 undelivered: 2,
+                last_error: Some("connection refused".into()),
             }],
             deadline_met: false,
         };
         assert_eq!(
             report.to_string(),
             "12 spans ended, 10 collected, 2 dropped (queue_full 2), 1 unfinished, deadline passed\n  \
-             otlp: 5 exported, 3 dropped (export_failed 2, panic 1), 2 undelivered"
+             otlp: 5 exported, 3 dropped (export_failed 2, panic 1), 2 undelivered; \
+             last error: connection refused"
         );
         assert!(!report.is_complete());
     }

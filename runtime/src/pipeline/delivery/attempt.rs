@@ -35,6 +35,7 @@ pub(super) async fn deliver(
 ) -> End {
     let deadline = Instant::now() + limit;
     let mut attempts = 0_u32;
+    let mut failed_in_a_row = 0_u32;
     let mut tally = Tally::default();
     // Halves that wait for their turn, the next one last.
     let mut parts = vec![spans];
@@ -43,6 +44,7 @@ pub(super) async fn deliver(
         attempts += 1;
         let error = match timeout_at(deadline, exporter.export(part)).await {
             Ok(Ok(exported)) => {
+                failed_in_a_row = 0;
                 let refused = exported.rejected.min(part.len());
                 lane.settle(part.len() - refused, Fate::Exported);
                 lane.settle(refused, Fate::Rejected);
@@ -74,7 +76,8 @@ pub(super) async fn deliver(
                 tally.why_failed = Some(message.into_owned());
             }
             ExportError::Transient { retry_after, message } => {
-                lane.attempt_failed(&message);
+                failed_in_a_row += 1;
+                lane.attempt_failed(failed_in_a_row, &message);
                 let now = Instant::now();
                 if let Some(pause) = retry_after {
                     lane.hold_until(now + pause);

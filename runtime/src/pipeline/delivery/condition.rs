@@ -13,6 +13,11 @@ const LOST_BEFORE_OPEN: u32 = 3;
 pub(super) const PROBE_INTERVAL: Duration = Duration::from_secs(30);
 /// Without trouble for this long, an exporter that lost spans counts as healthy again.
 const CALM: Duration = Duration::from_secs(30);
+/// Attempts in a row that fail before the exporter counts as stalled: a connection that the other side closed while it was idle
+/// costs one.
+const FAILED_BEFORE_STALLED: u32 = 2;
+/// How long that goes on before it is worth a log line: a receiver that is started anew is back by then.
+const STALLED_BEFORE_TOLD: Duration = Duration::from_secs(3);
 
 /// A line for the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,6 +29,10 @@ pub(crate) enum Notice {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     Ok,
+    /// Attempts fail and are made again; nothing is lost yet.
+    Stalled {
+        is_told: bool,
+    },
     Degraded,
     /// The breaker is open; only a probe goes out.
     Open {
@@ -40,6 +49,8 @@ pub(super) struct Condition {
     lost_spans: u64,
     since: Instant,
     last_trouble: Instant,
+    /// When a stall was told of.
+    last_told: Option<Instant>,
 }
 
 impl Condition {
@@ -51,13 +62,14 @@ impl Condition {
             lost_spans: 0,
             since: now,
             last_trouble: now,
+            last_told: None,
         }
     }
 
     pub(super) fn health(&self) -> HealthState {
         match self.state {
             State::Ok => HealthState::Ok,
-            State::Degraded => HealthState::Degraded,
+            State::Stalled { .. } | State::Degraded => HealthState::Degraded,
             State::Open { .. } | State::Off => HealthState::Down,
         }
     }
@@ -102,6 +114,25 @@ impl Condition {
         }
     }
 
+    /// An attempt failed that will be made again, after `in_a_row - 1` others.
+    pub(super) fn attempt_failed(&mut self, now: Instant, in_a_row: u32, why: &str) -> Option<Notice> {
+        if self.state == State::Ok && in_a_row >= FAILED_BEFORE_STALLED {
+            self.state = State::Stalled { is_told: false };
+            self.since = now;
+        }
+        // Of a receiver that comes and goes, not each time.
+        let hushed = self.last_told.is_some_and(|last| now.saturating_duration_since(last) < CALM);
+        if self.state != (State::Stalled { is_told: false })
+            || now.saturating_duration_since(self.since) < STALLED_BEFORE_TOLD
+            || hushed
+        {
+            return None;
+        }
+        self.state = State::Stalled { is_told: true };
+        self.last_told = Some(now);
+        Some(Notice::Warning(format!("exporter `{}` delivers nothing and keeps trying: {why}", self.name)))
+    }
+
     /// The probe of an open breaker failed, and its batch goes back to the queue.
     pub(super) fn probe_failed(&mut self, now: Instant) {
         self.last_trouble = now;
@@ -134,6 +165,10 @@ impl Condition {
         self.lost_in_a_row = 0;
         let recovered = match self.state {
             State::Ok | State::Off => false,
+            State::Stalled { is_told } => {
+                self.state = State::Ok;
+                is_told
+            }
             // One good batch says little while spans are being lost now and then: no line for each of them.
             State::Degraded => now.saturating_duration_since(self.last_trouble) >= CALM,
             State::Open { .. } => true,
@@ -163,11 +198,12 @@ impl Condition {
     fn trouble(&mut self, now: Instant, spans: usize) -> bool {
         self.last_trouble = now;
         self.lost_spans += spans as u64;
-        if self.state != State::Ok {
-            return false;
+        match self.state {
+            State::Ok => self.since = now,
+            State::Stalled { .. } => {}
+            State::Degraded | State::Open { .. } | State::Off => return false,
         }
         self.state = State::Degraded;
-        self.since = now;
         true
     }
 }
@@ -227,5 +263,51 @@ mod tests {
             ))
         );
         assert_eq!(condition.health(), HealthState::Ok);
+    }
+
+    #[test]
+    fn attempts_that_keep_failing_are_told_once() {
+        let now = Instant::now();
+        let mut condition = Condition::new("otlp", now);
+        assert_eq!(condition.attempt_failed(now, 1, "reset"), None);
+        assert_eq!(condition.health(), HealthState::Ok, "one failed attempt is nothing");
+        assert_eq!(condition.attempt_failed(now, 2, "connection refused"), None);
+        assert_eq!(condition.health(), HealthState::Degraded);
+        assert_eq!(
+            condition.attempt_failed(now + STALLED_BEFORE_TOLD, 3, "connection refused"),
+            Some(Notice::Warning(
+                "exporter `otlp` delivers nothing and keeps trying: connection refused".into()
+            ))
+        );
+        assert_eq!(condition.attempt_failed(now + STALLED_BEFORE_TOLD, 4, "connection refused"), None);
+        assert_eq!(
+            condition.batch_arrived(now + Duration::from_secs(7)),
+            Some(Notice::Recovery("exporter `otlp` works again after 7 s; lost meanwhile: 0 spans".into()))
+        );
+        assert_eq!(condition.health(), HealthState::Ok);
+    }
+
+    #[test]
+    fn stalls_now_and_then_make_no_line_each() {
+        let mut now = Instant::now();
+        let mut condition = Condition::new("otlp", now);
+        let mut lines = 0;
+        for _ in 0..10 {
+            condition.attempt_failed(now, 2, "x");
+            now += STALLED_BEFORE_TOLD;
+            lines += usize::from(condition.attempt_failed(now, 3, "x").is_some());
+            lines += usize::from(condition.batch_arrived(now).is_some());
+        }
+        assert_eq!(lines, 2, "the first one, and its end");
+    }
+
+    #[test]
+    fn loss_after_a_stall_is_told() {
+        let now = Instant::now();
+        let mut condition = Condition::new("otlp", now);
+        condition.attempt_failed(now, 2, "x");
+        assert!(condition.attempt_failed(now + STALLED_BEFORE_TOLD, 3, "x").is_some());
+        assert!(condition.batch_lost(now + STALLED_BEFORE_TOLD, 5, "x").is_some());
+        assert_eq!(condition.health(), HealthState::Degraded);
     }
 }

@@ -162,6 +162,7 @@ impl Lane {
             exported: state.exported,
             dropped: state.dropped,
             undelivered: (state.waiting_spans + state.in_flight_spans()) as u64,
+            last_error: state.last_error.clone(),
         }
     }
 
@@ -238,9 +239,12 @@ impl Lane {
         self.finish(state, None);
     }
 
-    /// An attempt failed that will be made again: worth no log line, but whoever asks shall see it.
-    pub(super) fn attempt_failed(&self, why: &str) {
-        self.lock().last_error = Some(why.to_owned());
+    /// An attempt failed that will be made again, after `in_a_row - 1` others.
+    pub(super) fn attempt_failed(&self, in_a_row: u32, why: &str) {
+        let mut state = self.lock();
+        state.last_error = Some(why.to_owned());
+        let notice = state.condition.attempt_failed(Instant::now(), in_a_row, why);
+        self.finish(state, notice);
     }
 
     /// The receiver asked for a pause; it holds for the batches after this one, too.

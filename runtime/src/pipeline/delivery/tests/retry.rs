@@ -21,7 +21,7 @@ async fn error_is_told_while_the_batch_is_still_being_tried() {
     lane.pass(Duration::from_secs(1)).await;
     let health = lane.lane.health();
     assert_eq!(health.last_error.as_deref(), Some("503 Service Unavailable"));
-    assert_eq!((health.in_flight, health.state), (1, HealthState::Ok));
+    assert_eq!((health.in_flight, health.state), (1, HealthState::Degraded));
 }
 
 #[tokio::test(start_paused = true)]
