@@ -7,7 +7,9 @@ use std::io;
 ///
 /// Everything else is a [`Warning`], unless [`Setup::strict`](crate::Setup::strict) makes an error of it. No message
 /// contains a header value, a password or a token.
-#[derive(Debug, thiserror::Error)]
+///
+/// `Debug` prints the message and its causes, too, because that is what a `main` which returns this error shows.
+#[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum SetupError {
     /// This process has been set up before. The first set-up stays as it is.
@@ -76,6 +78,18 @@ pub enum SetupError {
         /// What would only have been a warning.
         warnings: Vec<Warning>,
     },
+}
+
+impl fmt::Debug for SetupError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self}")?;
+        let mut cause = std::error::Error::source(self);
+        while let Some(error) = cause {
+            write!(f, ": {error}")?;
+            cause = error.source();
+        }
+        Ok(())
+    }
 }
 
 fn strict(warnings: &[Warning]) -> String {

@@ -80,7 +80,14 @@ pub(crate) fn resolve(given: &Given, environment: &Environment) -> Result<Settin
 
     let resource = resource::resolve(r, &given.service, &given.resource);
     let enabled = enabled(r, given.enabled);
-    let (exporters, dialect) = exporters(r, given)?;
+    let (exporters, dialect) = match exporters(r, given) {
+        // Whoever switches tracing off must get the program to run.
+        Err(SetupError::Invalid { setting, value, expected }) if !enabled => {
+            r.warn(setting, format!("is `{value}`; expected {expected}; it is ignored, as tracing is off"));
+            (Vec::new(), Dialect::Plain)
+        }
+        decided => decided?,
+    };
     // A program that is switched off has no use for an endpoint, not even for a broken one.
     let otlp = if enabled && exporters.contains(&Exporter::Otlp) {
         if !cfg!(feature = "otlp") {
@@ -194,15 +201,18 @@ fn exporters(r: &mut Resolver<'_>, given: &Given) -> Result<(Vec<Exporter>, Dial
     let (mut list, source) = match r.first_text(&["OTEL_TRACES_EXPORTER", "TRACING_EXPORTER"]) {
         Some((text, variable)) => {
             let mut list = Vec::new();
+            let wrong = |expected| SetupError::Invalid {
+                setting: variable.to_owned(),
+                value: text.clone(),
+                expected: format!("{expected}, several with commas between"),
+            };
             for name in text.split(',').map(str::trim).filter(|name| !name.is_empty()) {
-                let (exporter, with) =
-                    parse::word(name, EXPORTERS).map_err(|expected| SetupError::Invalid {
-                        setting: variable.to_owned(),
-                        value: text.clone(),
-                        expected: format!("{expected}, several with commas between"),
-                    })?;
+                let (exporter, with) = parse::word(name, EXPORTERS).map_err(wrong)?;
                 dialect = if with == Dialect::Plain { dialect } else { with };
                 list.push(exporter);
+            }
+            if list.is_empty() {
+                return Err(wrong(parse::one_of(EXPORTERS.iter().map(|(word, _)| *word))));
             }
             (list, Source::Variable(variable))
         }

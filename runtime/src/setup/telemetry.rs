@@ -188,6 +188,8 @@ impl Drop for Telemetry {
                 lived.as_millis()
             ));
         } else if !report.is_complete() {
+            // One line per event.
+            let report = report.to_string().replace("\n  ", "; ");
             diagnostics::warn(format_args!("not all spans arrived before the shutdown: {report}"));
         }
     }

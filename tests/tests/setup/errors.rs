@@ -23,6 +23,29 @@ fn unknown_exporter() {
 }
 
 #[test]
+fn exporter_list_without_a_name() {
+    let error = errors(&[("TRACING_EXPORTER", " , ")]);
+    assert!(error.contains("expected `console`, `otlp`,"), "{error}");
+}
+
+/// The switch is what one reaches for when something else about tracing is wrong.
+#[test]
+fn switched_off_works_with_a_wrong_exporter() {
+    let warnings = warnings(&[("ENABLE_TRACING", "false"), ("TRACING_EXPORTER", "otpl")]);
+    assert!(
+        matches!(&warnings[..], [one] if one.starts_with("TRACING_EXPORTER is `otpl`; expected `console`,"))
+    );
+}
+
+/// `main` shows an error that it returns by `Debug`.
+#[test]
+fn error_returned_from_main_reads_like_its_message() {
+    let setup = Setup::new("s").environment([("TRACING_EXPORTER", "otpl")]);
+    let error = setup.effective_config().expect_err("an error");
+    assert_eq!(format!("{error:?}"), error.to_string());
+}
+
+#[test]
 fn malformed_endpoints() {
     for variable in [
         "OTEL_EXPORTER_OTLP_ENDPOINT",
