@@ -46,6 +46,13 @@ const CLIENT: [(&str, &str); 2] = [
     ("OTEL_EXPORTER_OTLP_CLIENT_KEY", "client.key.pem"),
 ];
 
+/// Features are those of the whole program: what ours turns on in `reqwest` must leave the program's own clients usable,
+/// also where nobody has installed a provider for `rustls`.
+#[test]
+fn other_clients_of_the_program_can_be_built() {
+    let _ = reqwest::Client::new();
+}
+
 #[test]
 fn given_authority_is_trusted() {
     for server in TlsServer::both(Asks::Nothing) {

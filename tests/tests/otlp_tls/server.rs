@@ -111,7 +111,7 @@ fn server_config(asks: Asks) -> ServerConfig {
         .map(|c| c.expect("PEM"))
         .collect();
     let key = PrivateKeyDer::from_pem_file(certificate("server.key.pem")).expect("a key");
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()
         .expect("versions");

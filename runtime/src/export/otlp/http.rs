@@ -51,15 +51,15 @@ fn client(config: &OtlpConfig, url: &Url) -> Result<Client, OtlpError> {
         // Both would repeat a request behind the delivery's back.
         .retry(reqwest::retry::never())
         .redirect(reqwest::redirect::Policy::none());
-    // Always named: a client that is left to choose panics where the process has installed no crypto provider, also
-    // when it will only ever speak plain HTTP.
+    // Always named: left to choose, a client would take the process's provider, whose ever that is, and load the
+    // system's certificates even if it will only ever speak plain HTTP.
     #[cfg(feature = "otlp-tls")]
     let builder = builder.tls_backend_preconfigured(match url.scheme() {
         "https" => super::tls::rustls_config(config)?,
         _ => super::tls::unused()?,
     });
     let _ = (config, url);
-    // Without our TLS feature another crate's choice of features decides, and may bring that panic about.
+    // Without our TLS feature another crate's choice of features decides, and `rustls-no-provider` panics.
     match catch_unwind(AssertUnwindSafe(|| builder.build())) {
         Ok(client) => client.map_err(|error| OtlpError::Client(chain(&error))),
         Err(_) => Err(OtlpError::Client("no TLS provider; turn on the feature `otlp-tls`".to_owned())),

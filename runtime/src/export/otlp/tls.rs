@@ -1,4 +1,4 @@
-//! Certificates for both transports: rustls on ring, with the system's authorities unless others are given.
+//! Certificates for both transports: rustls on aws-lc-rs, with the system's authorities unless others are given.
 
 use std::sync::Arc;
 
@@ -31,7 +31,7 @@ pub(super) fn unused() -> Result<ClientConfig, OtlpError> {
 
 /// The provider is named, because the process may have installed none, or another crate's.
 fn builder(roots: RootCertStore) -> Result<ConfigBuilder<ClientConfig, WantsClientCert>, OtlpError> {
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     Ok(ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(|error| tls("TLS", &error))?
