@@ -33,6 +33,7 @@
 
 pub use opentelemetry;
 
+mod deadline;
 mod diagnostics;
 #[cfg(feature = "kafka")]
 #[cfg_attr(docsrs, doc(cfg(feature = "kafka")))]

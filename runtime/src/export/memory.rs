@@ -7,6 +7,8 @@ use std::time::{Duration, Instant};
 use opentelemetry::trace::TraceId;
 use opentelemetry_sdk::trace::{SpanData, SpanExporter};
 
+use crate::deadline;
+
 /// Traces kept unless told otherwise.
 const TRACES: usize = 1_000;
 /// Spans kept of all traces together.
@@ -100,7 +102,7 @@ impl MemoryExporter {
     ///
     /// For spans of the same process a flush is the better wait: it is over when they have arrived.
     pub fn wait_for(&self, count: usize, limit: Duration) -> Vec<SpanData> {
-        let deadline = Instant::now() + limit;
+        let deadline = deadline::after(limit);
         let mut kept = self.lock();
         while kept.spans < count {
             let left = deadline.saturating_duration_since(Instant::now());
@@ -167,7 +169,7 @@ mod tests {
                 writer.keep(vec![samples::span(1, id, 0, "a")]);
             }
         });
-        assert_eq!(kept.wait_for(5, Duration::from_secs(60)).len(), 5);
+        assert_eq!(kept.wait_for(5, Duration::MAX).len(), 5, "for ever is no overflow");
         thread.join().unwrap();
         assert_eq!(kept.wait_for(6, Duration::ZERO).len(), 5, "at the limit, what is there");
     }

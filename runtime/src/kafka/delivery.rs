@@ -144,7 +144,8 @@ impl<C: ClientContext + 'static> ClientContext for TracedContext<C> {
         &self,
         oauthbearer_config: Option<&str>,
     ) -> Result<OAuthToken, Box<dyn std::error::Error>> {
-        self.user.generate_oauth_token(oauthbearer_config)
+        let token = || self.user.generate_oauth_token(oauthbearer_config);
+        catch_unwind(AssertUnwindSafe(token)).unwrap_or_else(|_| Err("the callback panicked".into()))
     }
 }
 

@@ -208,7 +208,7 @@ impl<C: ClientContext + 'static> TracedProducer<C> {
     /// Gives the number of records that were not delivered; their spans end with an error. Other clones of the
     /// producer must not send meanwhile.
     pub async fn close(self, deadline: Duration) -> usize {
-        let end = Instant::now() + deadline;
+        let end = crate::deadline::after(deadline);
         let left = loop {
             let mut reported = pin!(self.shared.pending.reported.notified());
             reported.as_mut().enable();

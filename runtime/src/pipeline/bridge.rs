@@ -16,6 +16,7 @@ use opentelemetry_sdk::trace::{Span, SpanData, SpanProcessor};
 
 use super::intake::Intake;
 use super::size::{fit, span_bytes};
+use crate::deadline;
 use crate::span::record::Entry;
 use crate::span::{foreign, fork, limits};
 
@@ -67,7 +68,7 @@ impl SpanProcessor for Bridge {
 
     fn force_flush(&self) -> OTelSdkResult {
         let limit = Duration::from_secs(5);
-        if fork::is_child() || (self.flush)(Instant::now() + limit) {
+        if fork::is_child() || (self.flush)(deadline::after(limit)) {
             Ok(())
         } else {
             Err(OTelSdkError::Timeout(limit))
@@ -76,7 +77,7 @@ impl SpanProcessor for Bridge {
 
     /// The provider is a door to the pipeline and not its owner: only the pipeline's own guard shuts it down.
     fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
-        if fork::is_child() || (self.flush)(Instant::now() + timeout) {
+        if fork::is_child() || (self.flush)(deadline::after(timeout)) {
             Ok(())
         } else {
             Err(OTelSdkError::Timeout(timeout))

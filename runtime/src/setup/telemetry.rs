@@ -10,6 +10,7 @@ use opentelemetry_sdk::trace::SdkTracerProvider;
 use tokio::sync::oneshot;
 
 use super::effective::EffectiveConfig;
+use crate::deadline;
 use crate::diagnostics;
 use crate::pipeline::Pipeline;
 use crate::pipeline::report::{Health, Report};
@@ -41,19 +42,17 @@ impl Shared {
     }
 
     fn flush(&self, timeout: Duration) -> Report {
-        self.pipeline.as_ref().map_or_else(Report::nothing, |pipeline| pipeline.flush(deadline(timeout)))
+        self.pipeline
+            .as_ref()
+            .map_or_else(Report::nothing, |pipeline| pipeline.flush(deadline::after(timeout)))
     }
 
     fn shutdown(&self, timeout: Duration) -> Report {
         self.is_shut_down.store(true, Ordering::Relaxed);
-        self.pipeline.as_ref().map_or_else(Report::nothing, |pipeline| pipeline.shutdown(deadline(timeout)))
+        self.pipeline
+            .as_ref()
+            .map_or_else(Report::nothing, |pipeline| pipeline.shutdown(deadline::after(timeout)))
     }
-}
-
-/// A timeout for ever is a year: the clock's range ends somewhere.
-fn deadline(timeout: Duration) -> Instant {
-    let now = Instant::now();
-    now.checked_add(timeout).unwrap_or_else(|| now + Duration::from_secs(365 * 24 * 3600))
 }
 
 /// Tracing that is set up. Dropping the guard that [`install`](crate::Setup::install) returned delivers what is left and
@@ -130,7 +129,7 @@ impl Telemetry {
 
     /// Has every span that has ended before the call looked at by the collector; waits for no exporter.
     pub(crate) fn collect(&self, timeout: Duration) -> bool {
-        self.shared.pipeline.as_ref().is_none_or(|pipeline| pipeline.collect(deadline(timeout)))
+        self.shared.pipeline.as_ref().is_none_or(|pipeline| pipeline.collect(deadline::after(timeout)))
     }
 
     /// Delivers what is left and ends tracing; blocks for at most `timeout`.

@@ -186,3 +186,12 @@ async fn the_producer_is_a_producer_of_rdkafka() {
     assert_eq!(producer.in_flight_count(), 0);
     delivery.await.unwrap().unwrap();
 }
+
+#[tokio::test]
+async fn closing_may_take_for_ever() {
+    let broker = Broker::start();
+    let producer = broker.producer();
+    let delivery = producer.send_result(Record::to(TOPIC).payload("{}")).unwrap();
+    assert_eq!(soon(producer.close(Duration::MAX)).await, 0);
+    delivery.await.unwrap().unwrap();
+}

@@ -9,6 +9,7 @@ use super::backoff::Backoff;
 use super::lane::Lane;
 use super::place::Fate;
 use super::unwind::{Either, race};
+use crate::deadline;
 use crate::pipeline::exporter::{BatchExporter, ExportError};
 
 /// How a batch ended.
@@ -33,7 +34,7 @@ pub(super) async fn deliver(
     one_attempt: bool,
     backoff: &mut Backoff,
 ) -> End {
-    let deadline = Instant::now() + limit;
+    let deadline = Instant::from_std(deadline::after(limit));
     let mut attempts = 0_u32;
     let mut failed_in_a_row = 0_u32;
     let mut tally = Tally::default();
