@@ -9,7 +9,7 @@ use proc_macro2::{Span, TokenStream, TokenTree};
 use syn::ext::IdentExt as _;
 use syn::parse::{End, ParseStream, Parser as _};
 use syn::spanned::Spanned as _;
-use syn::{Expr, Ident, LitStr, Path, Token};
+use syn::{Expr, Ident, Lit, LitStr, Path, Token};
 
 /// What was written between the parentheses.
 #[derive(Default)]
@@ -183,12 +183,20 @@ fn positional_name(input: ParseStream<'_>, args: &mut Args, first: bool) -> syn:
 }
 
 fn not_a_name(expr: &Expr) -> syn::Error {
-    let text = as_written(expr);
-    match expr {
-        Expr::Lit(_) => {
-            syn::Error::new_spanned(expr, format!("a span's name is a string; write `\"{text}\"`"))
-        }
-        _ => syn::Error::new_spanned(expr, format!("write `name = {text}`")),
+    let text = match expr {
+        Expr::Lit(syn::ExprLit { lit, .. }) => name_of(lit),
+        _ => return syn::Error::new_spanned(expr, format!("write `name = {}`", as_written(expr))),
+    };
+    syn::Error::new_spanned(expr, format!("a span's name is a string; write `\"{text}\"`"))
+}
+
+/// What was meant as a name, without the quotes and prefixes of other literals.
+fn name_of(literal: &Lit) -> String {
+    match literal {
+        Lit::Char(char) => char.value().to_string(),
+        Lit::ByteStr(bytes) => String::from_utf8_lossy(&bytes.value()).into_owned(),
+        Lit::CStr(text) => text.value().to_string_lossy().into_owned(),
+        other => as_written(other),
     }
 }
 

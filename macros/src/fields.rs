@@ -141,7 +141,7 @@ fn field(input: ParseStream<'_>) -> syn::Result<Field> {
 
 fn with_literal_key(input: ParseStream<'_>) -> syn::Result<Field> {
     let key: LitStr = input.parse()?;
-    if key.value().is_empty() {
+    if key.value().trim().is_empty() {
         return Err(syn::Error::new(
             key.span(),
             "the key is empty; write what the value is, such as `\"order.id\"`",

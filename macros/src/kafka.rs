@@ -212,7 +212,11 @@ fn key_length(content: ParseStream<'_>) -> syn::Result<LitInt> {
     let word = content.call(Ident::parse_any).map_err(wrong)?;
     content.parse::<Token![=]>().map_err(wrong)?;
     let max: LitInt = content.parse().map_err(wrong)?;
-    if word != "max" || max.base10_parse::<usize>().is_err() || !content.is_empty() {
+    if word != "max"
+        || !max.suffix().is_empty()
+        || max.base10_parse::<usize>().is_err()
+        || !content.is_empty()
+    {
         return Err(wrong(content.error("")));
     }
     Ok(max)

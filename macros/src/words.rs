@@ -190,7 +190,10 @@ pub(crate) fn krate(args: &mut Args, input: ParseStream<'_>) -> syn::Result<()> 
         let message = format!("write `crate = {}`", literal.value());
         return Err(syn::Error::new(literal.span(), message));
     }
-    args.krate = Some(input.call(Path::parse_mod_style)?);
+    let at = input.span();
+    let path = input.call(Path::parse_mod_style);
+    args.krate =
+        Some(path.map_err(|_| syn::Error::new(at, "write `crate = PATH`, such as `crate = telemetry`"))?);
     Ok(())
 }
 

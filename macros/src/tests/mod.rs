@@ -70,6 +70,17 @@ fn a_trailing_comma_is_fine() {
 }
 
 #[test]
+fn advice_can_be_typed_in_as_it_stands() {
+    let message = |args: &str| messages(&traced_span(args, "fn load(x: u8) {}")).join("; ");
+    for literal in ["'a'", "b\"a\"", "c\"a\""] {
+        assert_eq!(message(literal), "a span's name is a string; write `\"a\"`");
+    }
+    assert_eq!(message("1.5"), "a span's name is a string; write `\"1.5\"`");
+    assert_eq!(message("crate = 1"), "write `crate = PATH`, such as `crate = telemetry`");
+    assert!(message("fields(\" \" = x)").starts_with("the key is empty"));
+}
+
+#[test]
 fn unknown_words_are_answered_with_the_nearest_and_all_known() {
     let expansion = traced_span("fieds(x)", "fn load(x: u8) {}");
     let messages = messages(&expansion);
