@@ -124,6 +124,7 @@ fn bridged<R>(inside: impl FnOnce() -> R) -> R {
     tracing::info_span!("bridged").in_scope(inside)
 }
 
+// otel-rust#153 #1571 #1689 #2420, tracing-opentelemetry#202: all three see one another's context.
 #[test]
 fn every_order_of_three_nests() {
     trace_of(|| ours(|| theirs(|| bridged(|| ())))).assert_chain(&["ours", "theirs", "bridged"]);

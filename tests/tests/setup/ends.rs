@@ -2,6 +2,7 @@
 
 use crate::process::run;
 
+// tracing-opentelemetry#122 #159, otel-rust#542 #1961: spans are not lost at the end of the program.
 #[test]
 fn dropping_the_guard_flushes() {
     let ended = run("guard_is_dropped", &[]);

@@ -20,7 +20,7 @@ fn named_by_an_expression(what: &str) {
 #[traced_span]
 fn r#match() {}
 
-// tokio-rs/tracing#720 #1489 #1705 #2934
+// tokio-rs/tracing#720 #1489 #1705 #2934, tracing-opentelemetry#82
 #[test]
 fn names() {
     let ((), spans) = spans_of(|| {

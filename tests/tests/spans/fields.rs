@@ -35,6 +35,7 @@ fn every_type(
     drop((id, small, big, ratio, flag, text, static_text, letter, own, not_named));
 }
 
+// paradigmxyz/reth#22207: a bare name records the parameter. tracing-opentelemetry#267: numbers stay numbers.
 #[test]
 fn values_keep_their_types() {
     let ((), spans) = spans_of(|| {
@@ -56,7 +57,7 @@ fn values_keep_their_types() {
     assert_eq!(span.text("app.tenant").as_deref(), Some("1"));
 }
 
-// tokio-rs/tracing#651 #3402: nothing is recorded unless named.
+// tokio-rs/tracing#651 #754 #1306 #2714 #3402: nothing is recorded unless named.
 #[test]
 fn a_parameter_that_is_not_named_is_not_recorded() {
     let ((), spans) = spans_of(|| every_type(OrderId(7), 1, 2, 0.5, true, "", "", 'c', String::new(), 9));

@@ -20,6 +20,42 @@ fn recursion_nests() {
     assert_eq!(spans.names(), ["recursive"; 4]);
 }
 
+macro_rules! chain {
+    ($last:ident) => {
+        #[traced_span]
+        async fn $last() -> Result<usize, String> {
+            yield_once().await;
+            Ok(1)
+        }
+    };
+    ($name:ident $next:ident $($rest:ident)*) => {
+        #[traced_span]
+        async fn $name() -> Result<usize, String> {
+            Ok($next().await? + 1)
+        }
+
+        chain!($next $($rest)*);
+    };
+}
+
+chain!(c1 c2 c3 c4 c5 c6 c7 c8 c9 c10 c11 c12);
+
+// tokio-rs/tracing#616 #1399: a chain of awaits is compiled in no time, within the default recursion limit, where
+// `#[instrument]` is beyond it; and its future does not double with each of them.
+#[test]
+fn a_chain_of_a_dozen_compiles_and_stays_small() {
+    fn is_send<T: Send>(future: T) -> T {
+        future
+    }
+    let future = is_send(c1());
+    assert!(size_of_val(&future) < 12 * 400, "{} bytes", size_of_val(&future));
+    let (depth, spans) = spans_of(|| block_on(future));
+    assert_eq!(depth, Ok(12));
+    for (parent, child) in [("c1", "c2"), ("c6", "c7"), ("c11", "c12")] {
+        spans.assert_child(child, parent);
+    }
+}
+
 #[traced_span]
 async fn first() {
     yield_once().await;
@@ -42,7 +78,7 @@ async fn both() {
     futures_util::future::join(first(), second()).await;
 }
 
-// otel-rust#239 #719 #1887: a poll of one future leaves nothing behind for the next.
+// otel-rust#239 #719 #1887, tokio-rs/tracing#2754, otel-rust-contrib#791 #792: a poll of one future leaves nothing behind for the next.
 #[test]
 fn interleaved_futures_keep_their_own_parents() {
     let ((), spans) = spans_of(|| block_on(both()));

@@ -91,6 +91,7 @@ fn pair(kind: &str, description: &str) -> Option<(String, String)> {
     Some((kind.to_owned(), description.to_owned()))
 }
 
+// tokio-rs/tracing#2648, tracing-opentelemetry#28 #125: a returned error is the span's status.
 #[test]
 fn error_type_comes_from_the_error_through_an_alias() {
     assert_eq!(failed_with(by_error_type), pair("503", "answered 503"));

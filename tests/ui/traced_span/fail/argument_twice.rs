@@ -6,3 +6,4 @@ fn load(id: u64) -> u64 {
 }
 
 fn main() {}
+// tokio-rs/tracing#3606: only what is there twice is told.

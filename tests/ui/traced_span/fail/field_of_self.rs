@@ -12,3 +12,4 @@ impl Orders {
 }
 
 fn main() {}
+// tokio-rs/tracing#650 #664 #3124 #3458

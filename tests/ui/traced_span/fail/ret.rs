@@ -6,3 +6,4 @@ fn load(id: u64) -> u64 {
 }
 
 fn main() {}
+// tokio-rs/tracing#2963: no `ret` that also reports errors.
