@@ -1,5 +1,5 @@
 //! The collector: a thread that takes ended spans from their threads' chunks, makes `SpanData` of them, and offers
-//! them in batches to the exporters. It waits for nobody but its own alarm clock.
+//! them in batches to the exporters. It waits for its own alarm clock, and a moment for exporters that are all full.
 
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};

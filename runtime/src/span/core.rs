@@ -66,24 +66,21 @@ impl Found {
     /// that the context names.
     #[inline]
     pub(super) fn by_current(local: &Local, cx: &Context) -> Self {
-        let active = Self::by_context(cx);
-        let leaf = local.leaf.get();
-        if leaf.span != 0 && leaf.under == active.span { Self::from_leaf(leaf) } else { active }
+        Self::by_context(cx).or_newer_leaf(local)
     }
 
-    #[inline]
-    fn from_leaf(leaf: Leaf) -> Self {
+    /// This span, which OpenTelemetry has active, or the leaf that began under it.
+    #[inline(always)]
+    fn or_newer_leaf(self, local: &Local) -> Self {
+        let leaf = local.leaf.get();
+        if leaf.span == 0 || leaf.under != self.span {
+            return self;
+        }
         Self { trace: leaf.trace, span: leaf.span, trace_flags: leaf.trace_flags, is_remote: false }
     }
 
     pub(super) fn to_span_context(self) -> SpanContext {
-        SpanContext::new(
-            trace_id(self.trace),
-            SpanId::from(self.span),
-            TraceFlags::new(self.trace_flags),
-            self.is_remote,
-            TraceState::NONE,
-        )
+        span_context(self.trace, self.span, self.trace_flags, self.is_remote, TraceState::NONE)
     }
 }
 
@@ -93,6 +90,19 @@ impl Found {
 pub(super) fn words(id: TraceId) -> [u64; 2] {
     let number = u128::from_be_bytes(id.to_bytes());
     [(number >> 64) as u64, number as u64]
+}
+
+/// A span's context in OpenTelemetry's type, from the numbers that we keep of it.
+#[inline(always)]
+pub(super) fn span_context(
+    trace: [u64; 2],
+    span: u64,
+    trace_flags: u8,
+    is_remote: bool,
+    trace_state: TraceState,
+) -> SpanContext {
+    let trace_flags = TraceFlags::new(trace_flags);
+    SpanContext::new(trace_id(trace), SpanId::from(span), trace_flags, is_remote, trace_state)
 }
 
 #[inline]
@@ -167,10 +177,7 @@ impl Core {
             Active::Suppressed => return Begun::Done,
             Active::WithTraceState => return Begun::Slow,
         };
-        let leaf = local.leaf.get();
-        let parent =
-            if leaf.span != 0 && leaf.under == active.span { Found::from_leaf(leaf) } else { active };
-        let Some(sampled) = self.decide(local, parent) else { return Begun::Done };
+        let Some(sampled) = self.decide(local, active.or_newer_leaf(local)) else { return Begun::Done };
         let span_context = sampled.span_context(TraceState::NONE);
         if sampled.records {
             let (live, generation) = local.live.acquire();
@@ -192,10 +199,7 @@ impl Core {
         }
         let active =
             Context::map_current(|cx| (!cx.is_telemetry_suppressed()).then(|| Found::by_context(cx)))?;
-        let leaf = local.leaf.get();
-        let parent =
-            if leaf.span != 0 && leaf.under == active.span { Found::from_leaf(leaf) } else { active };
-        let sampled = self.decide(local, parent)?;
+        let sampled = self.decide(local, active.or_newer_leaf(local))?;
         self.read_start(local);
         Some(Leaf {
             trace: sampled.trace,
@@ -266,13 +270,8 @@ impl Core {
 
     fn span_context_of(&self, record: &Record) -> SpanContext {
         let trace_state = record.side.as_ref().and_then(|side| side.trace_state.clone());
-        SpanContext::new(
-            trace_id(record.trace),
-            SpanId::from(record.span),
-            TraceFlags::new(record.trace_flags),
-            false,
-            trace_state.unwrap_or(TraceState::NONE),
-        )
+        let trace_state = trace_state.unwrap_or(TraceState::NONE);
+        span_context(record.trace, record.span, record.trace_flags, false, trace_state)
     }
 
     /// The context of an open span; `None` if it is not recording.
@@ -375,13 +374,7 @@ pub(super) struct Sampled {
 impl Sampled {
     #[inline(always)]
     pub(super) fn span_context(self, trace_state: TraceState) -> SpanContext {
-        SpanContext::new(
-            trace_id(self.trace),
-            SpanId::from(self.span),
-            TraceFlags::new(self.trace_flags),
-            false,
-            trace_state,
-        )
+        span_context(self.trace, self.span, self.trace_flags, false, trace_state)
     }
 }
 

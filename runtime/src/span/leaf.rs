@@ -4,9 +4,9 @@
 //! the leaf is the innermost span; when somebody attaches another, that one is.
 
 use opentelemetry::Context;
-use opentelemetry::trace::{SpanContext, SpanId, TraceContextExt, TraceFlags, TraceState};
+use opentelemetry::trace::{SpanContext, TraceContextExt, TraceState};
 
-use super::core::trace_id;
+use super::core::span_context;
 use super::local::Local;
 
 /// A leaf, as its children need it.
@@ -31,13 +31,7 @@ impl Leaf {
 
     /// As OpenTelemetry's type, with the `tracestate` of the span around it.
     pub(super) fn to_span_context(self, trace_state: TraceState) -> SpanContext {
-        SpanContext::new(
-            trace_id(self.trace),
-            SpanId::from(self.span),
-            TraceFlags::new(self.trace_flags),
-            false,
-            trace_state,
-        )
+        span_context(self.trace, self.span, self.trace_flags, false, trace_state)
     }
 }
 
