@@ -28,7 +28,7 @@
 //! | `links = EXPR`, `scope = EXPR` | `.links(EXPR)`, `.scope(EXPR)` as in `RT::Options` |
 //!
 //! `&message` is a reference to the parameter as written, so it may be a reference to a reference: `enter` and `open`
-//! take `&M` with `M: ConsumedMessage`, which is implemented for `BorrowedMessage`, `OwnedMessage` and references,
+//! take `&M` with `M: ConsumedMessage`, which is implemented for `BorrowedMessage`, `OwnedMessage`, `Record<T>` and references,
 //! boxes and `Arc`s of them. For a batch the call is `RT::kafka::enter_batch(&mut span, &messages, || ..)` or
 //! `RT::kafka::open_batch(..)` with `B: AsRef<[M]>`, so `&[M]` and `Vec<M>` go in as they are written.
 
@@ -174,7 +174,7 @@ fn now_ms() -> i64 {
 }
 
 fn single<M: ConsumedMessage + ?Sized>(message: &M, mut options: ProcessOptions) -> Options {
-    let remote = propagation::extract_trace_context(message.header_view());
+    let remote = message.creation_context();
     let creation = remote.span().span_context().clone();
     let topic = options.topic.take().unwrap_or_else(|| Cow::Owned(message.topic().to_owned()));
     let mut links = std::mem::take(&mut options.links);
@@ -230,9 +230,7 @@ fn batch_links<M: ConsumedMessage>(
     let limit = usize::try_from(span::limits::current().links).unwrap_or(usize::MAX);
     let mut created: Vec<(&M, SpanContext)> = messages
         .iter()
-        .map(|message| {
-            (message, propagation::extract_trace_context(message.header_view()).span().span_context().clone())
-        })
+        .map(|message| (message, message.creation_context().span().span_context().clone()))
         .filter(|(_, creation)| creation.is_valid())
         .collect();
     if created.len() > limit {

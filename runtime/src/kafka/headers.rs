@@ -28,7 +28,7 @@ impl HeaderEdit for OwnedHeaders {
     }
 
     fn append(&mut self, name: &str, value: &str) {
-        native::append(self, name, value.as_bytes());
+        native::append(self, name.as_bytes(), Some(value.as_bytes()));
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use opentelemetry::Context;
 use rdkafka::Message;
 use rdkafka::message::{BorrowedMessage, OwnedMessage, Timestamp};
 
@@ -9,11 +10,11 @@ use crate::propagation::HeaderView;
 
 /// What a process span needs of a message.
 ///
-/// Implemented for `rdkafka`'s messages, and for references, boxes and `Arc`s of an implementation. Implement it for a
+/// Implemented for `rdkafka`'s messages and [`Record`](super::Record), and for references, boxes and `Arc`s of an implementation. Implement it for a
 /// message type of your own to use that with `#[kafka_consumer]`.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is no message that a span can continue",
-    label = "write a `BorrowedMessage`, an `OwnedMessage` or a reference to one, or implement `ConsumedMessage`"
+    label = "write a `BorrowedMessage`, an `OwnedMessage`, a `Record` or a reference to one, or implement `ConsumedMessage`"
 )]
 pub trait ConsumedMessage {
     /// Where the headers are read.
@@ -29,10 +30,20 @@ pub trait ConsumedMessage {
     fn offset(&self) -> i64;
     /// The key, `None` if it is null.
     fn key(&self) -> Option<&[u8]>;
+    /// The value. `None` if it is null; or if it was decoded already, and then [`value_bytes`](Self::value_bytes) is not.
+    fn value(&self) -> Option<&[u8]>;
     /// Length of the value in bytes, `None` if it is null.
-    fn value_bytes(&self) -> Option<usize>;
+    fn value_bytes(&self) -> Option<usize> {
+        self.value().map(<[u8]>::len)
+    }
     /// Milliseconds since the epoch, by the record's timestamp; `None` if there is none.
     fn timestamp_ms(&self) -> Option<i64>;
+
+    /// The context that the sender wrote, on an empty [`Context`]. A message that keeps it apart from its headers
+    /// overrides this.
+    fn creation_context(&self) -> Context {
+        crate::propagation::extract_trace_context(self.header_view())
+    }
 }
 
 macro_rules! consumed_message {
@@ -55,8 +66,8 @@ macro_rules! consumed_message {
             fn key(&self) -> Option<&[u8]> {
                 Message::key(self)
             }
-            fn value_bytes(&self) -> Option<usize> {
-                Message::payload(self).map(<[u8]>::len)
+            fn value(&self) -> Option<&[u8]> {
+                Message::payload(self)
             }
             fn timestamp_ms(&self) -> Option<i64> {
                 match Message::timestamp(self) {
@@ -91,11 +102,17 @@ macro_rules! consumed_by_reference {
             fn key(&self) -> Option<&[u8]> {
                 (**self).key()
             }
+            fn value(&self) -> Option<&[u8]> {
+                (**self).value()
+            }
             fn value_bytes(&self) -> Option<usize> {
                 (**self).value_bytes()
             }
             fn timestamp_ms(&self) -> Option<i64> {
                 (**self).timestamp_ms()
+            }
+            fn creation_context(&self) -> Context {
+                (**self).creation_context()
             }
         }
     )+};

@@ -88,19 +88,21 @@ pub(super) fn remove(headers: &mut OwnedHeaders, names: &[&str]) {
     }
 }
 
-/// Adds a header at the end.
-pub(super) fn append(headers: &mut OwnedHeaders, name: &str, value: &[u8]) {
-    let (Ok(name_bytes), Ok(value_bytes)) = (isize::try_from(name.len()), isize::try_from(value.len()))
+/// Adds a header at the end; a value of `None` is null.
+pub(super) fn append(headers: &mut OwnedHeaders, name: &[u8], value: Option<&[u8]>) {
+    let value_bytes = value.map_or(0, <[u8]>::len);
+    let (Ok(name_bytes), Ok(value_bytes)) = (isize::try_from(name.len()), isize::try_from(value_bytes))
     else {
         return;
     };
-    // SAFETY: the list is owned and borrowed mutably; name and value are copied, with the lengths that are given.
+    // SAFETY: the list is owned and borrowed mutably; name and value are copied, with the lengths that are given. A
+    // null value is what the function takes for null.
     unsafe {
         rd_kafka_header_add(
             native(headers),
             name.as_ptr().cast(),
             name_bytes,
-            value.as_ptr().cast(),
+            value.map_or(ptr::null(), |value| value.as_ptr().cast()),
             value_bytes,
         )
     };

@@ -126,6 +126,27 @@ pub(crate) fn with_baggage_of(base: Context, remote: &Context) -> Context {
     base.with_baggage(merged)
 }
 
+/// `cx` with more baggage; where both have a key, the new value counts.
+#[cfg(feature = "kafka")]
+pub(crate) fn with_baggage(cx: Context, entries: &[(String, String)]) -> Context {
+    use opentelemetry::baggage::{Baggage, BaggageExt as _};
+
+    if entries.is_empty() {
+        return cx;
+    }
+    let mut baggage: Baggage = cx.baggage().iter().map(|(key, value)| (key.clone(), value.clone())).collect();
+    for (key, value) in entries {
+        baggage.insert(key.clone(), value.clone());
+    }
+    cx.with_baggage(baggage)
+}
+
+/// Calls `work` with the names of the headers that the global propagator reads and writes, in lower case.
+#[cfg(feature = "kafka")]
+pub(crate) fn with_fields<R>(mut work: impl FnMut(&[&str]) -> R) -> R {
+    global::get_text_map_propagator(|propagator| work(&propagator.fields().collect::<Vec<_>>()))
+}
+
 /// Whether the global propagator writes anything at all; if not, a message carries no context of ours.
 #[cfg(feature = "kafka")]
 pub(crate) fn propagates() -> bool {

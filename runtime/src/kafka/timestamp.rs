@@ -1,0 +1,15 @@
+//! Times of records: milliseconds since the Unix epoch.
+
+use std::time::SystemTime;
+
+/// Milliseconds since the epoch, below zero before it, cut at the ends of `i64`.
+pub(super) fn to_ms(time: SystemTime) -> i64 {
+    match time.duration_since(SystemTime::UNIX_EPOCH) {
+        Ok(after) => i64::try_from(after.as_millis()).unwrap_or(i64::MAX),
+        Err(before) => {
+            // Rounded down like a time after the epoch, so that both read back as the same millisecond.
+            let nanos = before.duration().as_nanos();
+            i64::try_from(nanos.div_ceil(1_000_000)).map_or(i64::MIN, |ms| -ms)
+        }
+    }
+}
