@@ -1,6 +1,6 @@
 #[allow(unused_braces, clippy::async_yields_async)]
 async fn handle(order: M, attempt: u8) -> Result<(), Error> {
-    ::throughline::__private::traced(
+    ::throughline::__private::kafka::traced(
             {
                 let mut span = ::throughline::__private::OwnedSpan::idle({
                     static SITE: ::throughline::__private::Site = ::throughline::__private::Site::new(
@@ -20,8 +20,10 @@ async fn handle(order: M, attempt: u8) -> Result<(), Error> {
                     );
                     &SITE
                 });
+                let mut measure = ::throughline::__private::kafka::Measure::idle();
                 if ::throughline::__private::kafka::open(
                     &mut span,
+                    &mut measure,
                     &order,
                     || {
                         ::throughline::__private::kafka::ProcessOptions::new()
@@ -39,7 +41,7 @@ async fn handle(order: M, attempt: u8) -> Result<(), Error> {
                 ) {
                     ::throughline::__private::set(&mut span, 0usize, &attempt);
                 }
-                span
+                (span, measure)
             },
             async move {
                 if false {

@@ -20,7 +20,7 @@ pub(crate) enum Slot {
 /// How the span is opened.
 pub(crate) enum Opening {
     Plain,
-    /// `RT::kafka::enter(&mut span, &message, || options)`, or its batch form.
+    /// `RT::kafka::enter(&mut span, &mut measure, &message, || options)`, or its batch form.
     Consumer {
         message: Ident,
         batch: bool,
@@ -74,8 +74,9 @@ pub(crate) fn function(plan: &Plan<'_>, function: &Function, head: &TokenStream)
                 let span = ours("span", Span::call_site());
                 let open = plan.open(&rt, &span, Slot::Stack);
                 let probe = plan.probe(ret_span);
-                let call = quote_spanned!(Span::mixed_site().located_at(ret_span)=> in_span);
-                quote!(#open #rt::#call::<#ty, _, _>(&mut #span, move || #body, #probe))
+                let wrapper = plan.wrapper(&rt, &ours("in_span", ret_span));
+                let slot = plan.slot(&quote!(&mut #span));
+                quote!(#open #wrapper::<#ty, _, _>(#slot, move || #body, #probe))
             }
             Returned::Future { ty, output, boxed } => {
                 let span = ours("span", Span::call_site());
@@ -84,7 +85,9 @@ pub(crate) fn function(plan: &Plan<'_>, function: &Function, head: &TokenStream)
                 let probe = plan.probe(ret_span);
                 let ty = nameable(&ty);
                 let output = output.as_ref().map_or_else(|| quote!(_), |ty| nameable(ty).into_token_stream());
-                let wrapped = quote!(#rt::traced(#span, #future, #probe));
+                let wrapper = plan.wrapper(&rt, &ours("traced", Span::call_site()));
+                let slot = plan.slot(&quote!(#span));
+                let wrapped = quote!(#wrapper(#slot, #future, #probe));
                 let wrapped = if boxed { quote!(#rt::boxed(#wrapped)) } else { wrapped };
                 quote! {
                     #open
@@ -97,7 +100,9 @@ pub(crate) fn function(plan: &Plan<'_>, function: &Function, head: &TokenStream)
                 let stream = ours("stream", ret_span);
                 let open = plan.open(&rt, &span, Slot::Owned);
                 let ty = nameable(&ty);
-                let wrapped = quote!(#rt::traced_stream(#span, #stream));
+                let wrapper = plan.wrapper(&rt, &ours("traced_stream", Span::call_site()));
+                let slot = plan.slot(&quote!(#span));
+                let wrapped = quote!(#wrapper(#slot, #stream));
                 let wrapped = if boxed { quote!(#rt::boxed(#wrapped)) } else { wrapped };
                 quote! {
                     #open
@@ -141,7 +146,9 @@ fn async_body(plan: &Plan<'_>, function: &Function, rt: &TokenStream) -> TokenSt
     let edge = return_edge(function.returned_type().as_ref(), plan.args, ret_span);
     let body = &function.body;
     let block = braces(body, quote!(#edge #body));
-    quote!(#rt::traced({ #open #span }, async move #block, #probe).await)
+    let wrapper = plan.wrapper(rt, &ours("traced", Span::call_site()));
+    let slot = plan.slot(&quote!(#span));
+    quote!(#wrapper({ #open #slot }, async move #block, #probe).await)
 }
 
 /// Tells the async block its type, at the user's return type, so that a mismatch is reported against it.
@@ -197,9 +204,29 @@ impl Plan<'_> {
         };
         let condition = self.condition(rt, span, slot);
         let sets = self.args.fields.iter().enumerate().map(|(index, field)| self.set(span, index, field));
+        let measure = self.measure().map(|measure| quote!(let mut #measure = #rt::kafka::Measure::idle();));
         quote! {
             let mut #span = #rt::#ty::idle(#site);
+            #measure
             if #condition { #(#sets)* }
+        }
+    }
+
+    /// The variable that measures a consumer; other spans are not measured.
+    fn measure(&self) -> Option<Ident> {
+        matches!(self.opening, Opening::Consumer { .. }).then(|| ours("measure", Span::call_site()))
+    }
+
+    /// The function that ends the span with what it wraps: a consumer's ends the measurement too.
+    fn wrapper(&self, rt: &TokenStream, name: &Ident) -> TokenStream {
+        if self.measure().is_some() { quote!(#rt::kafka::#name) } else { quote!(#rt::#name) }
+    }
+
+    /// What that function takes first.
+    fn slot(&self, span: &TokenStream) -> TokenStream {
+        match self.measure() {
+            Some(measure) => quote!((#span, #measure)),
+            None => span.clone(),
         }
     }
 
@@ -249,7 +276,8 @@ impl Plan<'_> {
             };
             let rt = private_at(self.args, message.span());
             let at = Span::mixed_site().located_at(message.span());
-            return quote_spanned!(at=> #rt::kafka::#call(&mut #span, &#message, || #options));
+            let measure = self.measure();
+            return quote_spanned!(at=> #rt::kafka::#call(&mut #span, &mut #measure, &#message, || #options));
         }
         let options = self.options(rt);
         let verb = match slot {

@@ -409,8 +409,6 @@ impl Setting {
                 let word = Ident::new(word, header.span());
                 quote!(.#word(#header))
             }
-            // Metrics come with the feature that records them; until then both words mean the same.
-            Setting::Switch("metrics", _) => TokenStream::new(),
             Setting::Switch(word, on) => {
                 let word = Ident::new(word, proc_macro2::Span::mixed_site());
                 quote!(.#word(#on))

@@ -23,6 +23,8 @@ pub(super) const CONVERSATION_ID: &str = "messaging.message.conversation_id";
 pub(super) const BODY_SIZE: &str = "messaging.message.body.size";
 pub(super) const SERVER_ADDRESS: &str = "server.address";
 pub(super) const SERVER_PORT: &str = "server.port";
+#[cfg(feature = "metrics")]
+pub(super) const ERROR_TYPE: &str = "error.type";
 pub(super) const QUEUE_TIME: &str = "throughline.messaging.queue_time_ms";
 
 /// kafka.md: on every span.
@@ -51,6 +53,11 @@ pub(super) fn partition(partition: i32) -> Option<KeyValue> {
 /// kafka.md A-10: the offset is a number; failures report one below zero.
 pub(super) fn offset(offset: i64) -> Option<KeyValue> {
     (offset >= 0).then(|| KeyValue::new(OFFSET, offset))
+}
+
+/// kafka.md A-6: on operations of batch APIs, also for none and for one.
+pub(super) fn batch_count(count: u64) -> KeyValue {
+    KeyValue::new(BATCH_COUNT, i64::try_from(count).unwrap_or(i64::MAX))
 }
 
 /// kafka.md A-14: the one broker of `bootstrap.servers`; with several it is not known which one serves.

@@ -6,7 +6,8 @@
 //! ```text
 //! static SITE: RT::Site = RT::Site::new("process", RT::Kind::Consumer, KEYS, SCOPE, file!(), line!(), ..);
 //! let mut span = RT::Span::idle(&SITE);                                       // async: RT::OwnedSpan::idle(&SITE)
-//! if RT::kafka::enter(&mut span, &message, || RT::kafka::ProcessOptions::new()    // async: RT::kafka::open(..)
+//! let mut measure = RT::kafka::Measure::idle();
+//! if RT::kafka::enter(&mut span, &mut measure, &message, || RT::kafka::ProcessOptions::new()    // async: RT::kafka::open(..)
 //!         .name("name")                                                       // positional name and `name = EXPR`
 //!         .group("billing")
 //!         .context(RT::kafka::ContextMode::Parent)
@@ -14,7 +15,7 @@
 //!         .headers(const { &[RT::kafka::CapturedHeader::new("x-tenant", "app.tenant"),
 //!                            RT::kafka::CapturedHeader::new("x-flow", "throughline.messaging.header.x-flow")] })
 //! ) { RT::set(&mut span, 0, &task_id); }
-//! // from here on as in #[traced_span]: RT::in_span(..) or RT::traced(..)
+//! // from here on as in #[traced_span]: RT::kafka::{in_span, traced}((span, measure), ..)
 //! ```
 //!
 //! | argument | call |
@@ -24,12 +25,12 @@
 //! | `parent_max_age = "1h"`, `none` | `.parent_max_age(Some(RT::Duration::from_millis(3_600_000)))`, `.parent_max_age(None)` |
 //! | `key = utf8(max = 64)`, `off`, `with(path)` | `.key(RT::kafka::KeyText::Utf8 { max_bytes: 64 })`, `::Off`, `::With(path)` |
 //! | `message_id`, `conversation_id = "header"` | `.message_id("header")`, `.conversation_id("header")` |
-//! | `baggage = attach`, `off`; `queue_time`, `sizes` `= on`, `off` | `.baggage(true)` and so on |
+//! | `baggage = attach`, `off`; `queue_time`, `metrics`, `sizes` `= on`, `off` | `.baggage(true)` and so on |
 //! | `links = EXPR`, `scope = EXPR` | `.links(EXPR)`, `.scope(EXPR)` as in `RT::Options` |
 //!
 //! `&message` is a reference to the parameter as written, so it may be a reference to a reference: `enter` and `open`
 //! take `&M` with `M: ConsumedMessage`, which is implemented for `BorrowedMessage`, `OwnedMessage`, `Record<T>` and references,
-//! boxes and `Arc`s of them. For a batch the call is `RT::kafka::enter_batch(&mut span, &messages, || ..)` or
+//! boxes and `Arc`s of them. For a batch the call is `RT::kafka::enter_batch(&mut span, &mut measure, &messages, || ..)` or
 //! `RT::kafka::open_batch(..)` with `B: AsRef<[M]>`, so `&[M]` and `Vec<M>` go in as they are written.
 
 use std::borrow::Cow;
@@ -40,6 +41,7 @@ use opentelemetry::trace::{Link, SpanContext, TraceContextExt as _};
 use opentelemetry::{Context, KeyValue};
 
 use super::message::ConsumedMessage;
+use super::metrics::{self, Measure, Measured};
 use super::options::{ContextMode, ProcessOptions};
 use super::{attributes, headers};
 use crate::diagnostics;
@@ -52,15 +54,22 @@ static OLD_RECORD_SEEN: AtomicBool = AtomicBool::new(false);
 const MAX_CAPTURED_BYTES: usize = 256;
 
 /// Begins the process span of a synchronous handler. True if it records.
-pub fn enter<M, O>(span: &mut Span, message: &M, options: O) -> bool
+pub fn enter<M, O>(span: &mut Span, measure: &mut Measure, message: &M, options: O) -> bool
 where
     M: ConsumedMessage + ?Sized,
     O: FnOnce() -> ProcessOptions,
 {
-    if !span::on() {
+    let measured = metrics::is_measured();
+    if !span::on() && !measured {
         return false;
     }
     let options = options();
+    if measured {
+        measure_single(measure, message, &options);
+    }
+    if !span::on() {
+        return false;
+    }
     let details = Details::of(message, &options);
     let recording = span::enter_with(span, single(message, options));
     if recording {
@@ -70,15 +79,22 @@ where
 }
 
 /// Begins the process span of an asynchronous handler; attaches nothing. True if it records.
-pub fn open<M, O>(span: &mut OwnedSpan, message: &M, options: O) -> bool
+pub fn open<M, O>(span: &mut OwnedSpan, measure: &mut Measure, message: &M, options: O) -> bool
 where
     M: ConsumedMessage + ?Sized,
     O: FnOnce() -> ProcessOptions,
 {
-    if !span::on() {
+    let measured = metrics::is_measured();
+    if !span::on() && !measured {
         return false;
     }
     let options = options();
+    if measured {
+        measure_single(measure, message, &options);
+    }
+    if !span::on() {
+        return false;
+    }
     let details = Details::of(message, &options);
     let recording = span::open_with(span, single(message, options));
     if recording {
@@ -88,23 +104,93 @@ where
 }
 
 /// Begins the process span of a synchronous handler of a batch. True if it records.
-pub fn enter_batch<B, M, O>(span: &mut Span, messages: &B, options: O) -> bool
+pub fn enter_batch<B, M, O>(span: &mut Span, measure: &mut Measure, messages: &B, options: O) -> bool
 where
     B: AsRef<[M]> + ?Sized,
     M: ConsumedMessage,
     O: FnOnce() -> ProcessOptions,
 {
-    span::on() && span::enter_with(span, batch(messages.as_ref(), options()))
+    let measured = metrics::is_measured();
+    if !span::on() && !measured {
+        return false;
+    }
+    let (messages, options) = (messages.as_ref(), options());
+    if measured {
+        measure_batch(measure, messages, &options);
+    }
+    span::on() && span::enter_with(span, batch(messages, options))
 }
 
 /// Begins the process span of an asynchronous handler of a batch; attaches nothing. True if it records.
-pub fn open_batch<B, M, O>(span: &mut OwnedSpan, messages: &B, options: O) -> bool
+pub fn open_batch<B, M, O>(span: &mut OwnedSpan, measure: &mut Measure, messages: &B, options: O) -> bool
 where
     B: AsRef<[M]> + ?Sized,
     M: ConsumedMessage,
     O: FnOnce() -> ProcessOptions,
 {
-    span::on() && span::open_with(span, batch(messages.as_ref(), options()))
+    let measured = metrics::is_measured();
+    if !span::on() && !measured {
+        return false;
+    }
+    let (messages, options) = (messages.as_ref(), options());
+    if measured {
+        measure_batch(measure, messages, &options);
+    }
+    span::on() && span::open_with(span, batch(messages, options))
+}
+
+/// kafka.md M-3, M-4; an attempt that is not the first, or a message that `TracedConsumer` counted, is not counted again.
+fn measure_single<M: ConsumedMessage + ?Sized>(measure: &mut Measure, message: &M, options: &ProcessOptions) {
+    if !options.metrics {
+        return;
+    }
+    let counts = !options.counted && !message.is_counted();
+    measure.begin(u64::from(counts), || {
+        let topic = options.topic.clone().unwrap_or_else(|| Cow::Owned(message.topic().to_owned()));
+        Measured { partition: Some(message.partition()), ..measured(options, Some(topic)) }
+    });
+}
+
+fn measure_batch<M: ConsumedMessage>(measure: &mut Measure, messages: &[M], options: &ProcessOptions) {
+    if !options.metrics {
+        return;
+    }
+    let counted = messages.iter().filter(|message| !options.counted && !message.is_counted()).count();
+    measure.begin(u64::try_from(counted).unwrap_or(u64::MAX), || {
+        let same = Same::of(messages);
+        let topic = options.topic.clone();
+        let topic = topic.or_else(|| same.topic.map(|message| Cow::Owned(message.topic().to_owned())));
+        Measured { partition: same.partition.map(ConsumedMessage::partition), ..measured(options, topic) }
+    });
+}
+
+fn measured(options: &ProcessOptions, topic: Option<Cow<'static, str>>) -> Measured<'static> {
+    Measured {
+        operation: options.operation.clone(),
+        kind: "process",
+        topic,
+        template: options.template.clone(),
+        group: options.group.clone(),
+        partition: None,
+        server: options.server.clone(),
+        error_type: None,
+    }
+}
+
+/// The first message of a batch, where it stands for all of them.
+struct Same<'m, M> {
+    topic: Option<&'m M>,
+    partition: Option<&'m M>,
+}
+
+impl<'m, M: ConsumedMessage> Same<'m, M> {
+    fn of(messages: &'m [M]) -> Self {
+        let first = messages.first();
+        let topic = first.filter(|first| messages.iter().all(|message| message.topic() == first.topic()));
+        let partition =
+            topic.filter(|first| messages.iter().all(|message| message.partition() == first.partition()));
+        Same { topic, partition }
+    }
 }
 
 /// What is recorded beyond what samplers see; read before the options are consumed, built only if the span records.
@@ -192,12 +278,9 @@ fn single<M: ConsumedMessage + ?Sized>(message: &M, mut options: ProcessOptions)
 }
 
 fn batch<M: ConsumedMessage>(messages: &[M], mut options: ProcessOptions) -> Options {
-    let first = messages.first();
-    let same_topic = first.filter(|first| messages.iter().all(|message| message.topic() == first.topic()));
+    let Same { topic: same_topic, partition: same_partition } = Same::of(messages);
     let topic =
         options.topic.take().or_else(|| same_topic.map(|message| Cow::Owned(message.topic().to_owned())));
-    let same_partition =
-        same_topic.filter(|first| messages.iter().all(|message| message.partition() == first.partition()));
     let mut links = batch_links(messages, &options, same_topic.is_none(), same_partition.is_none());
     links.append(&mut options.links);
     let ambient = span::current::span_context();

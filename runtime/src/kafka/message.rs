@@ -44,6 +44,10 @@ pub trait ConsumedMessage {
     fn creation_context(&self) -> Context {
         crate::propagation::extract_trace_context(self.header_view())
     }
+    /// Whether `messaging.client.consumed.messages` counted this delivery already.
+    fn is_counted(&self) -> bool {
+        false
+    }
 }
 
 macro_rules! consumed_message {
@@ -113,6 +117,9 @@ macro_rules! consumed_by_reference {
             }
             fn creation_context(&self) -> Context {
                 (**self).creation_context()
+            }
+            fn is_counted(&self) -> bool {
+                (**self).is_counted()
             }
         }
     )+};

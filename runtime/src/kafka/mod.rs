@@ -11,17 +11,23 @@ mod headers;
 mod kafka_message;
 mod message;
 mod message_error;
+#[allow(dead_code, reason = "sends are measured by the next change")]
+mod metrics;
 mod native;
 mod options;
 mod process;
 mod producer;
 mod record;
 mod record_headers;
+#[allow(dead_code, reason = "the runner commits")]
+mod settle;
 mod timestamp;
 mod tombstone;
 
 #[doc(hidden)]
 pub use consumer::{enter, enter_batch, open, open_batch};
+#[doc(hidden)]
+pub use metrics::{Measure, MeasuredProbe, MeasuredStream, in_span, traced, traced_stream};
 
 #[cfg(feature = "kafka-protobuf")]
 #[cfg_attr(docsrs, doc(cfg(feature = "kafka-protobuf")))]

@@ -87,6 +87,9 @@ pub struct ProcessOptions {
     pub(super) conversation_id: Option<&'static str>,
     pub(super) baggage: bool,
     pub(super) queue_time: bool,
+    pub(super) metrics: bool,
+    /// The delivery was counted already, as that of an attempt that is not the first.
+    pub(super) counted: bool,
     pub(super) sizes: bool,
     pub(super) links: Vec<Link>,
     pub(super) scope: Option<opentelemetry::InstrumentationScope>,
@@ -111,6 +114,8 @@ impl Default for ProcessOptions {
             conversation_id: None,
             baggage: true,
             queue_time: true,
+            metrics: true,
+            counted: false,
             sizes: false,
             links: Vec::new(),
             scope: None,
@@ -211,6 +216,13 @@ impl ProcessOptions {
     /// Whether `throughline.messaging.queue_time_ms` is recorded; default true.
     pub fn queue_time(mut self, record: bool) -> Self {
         self.queue_time = record;
+        self
+    }
+
+    /// Whether `messaging.process.duration` and `messaging.client.consumed.messages` are recorded; default true. Both
+    /// need the feature `metrics` and a global meter provider.
+    pub fn metrics(mut self, record: bool) -> Self {
+        self.metrics = record;
         self
     }
 

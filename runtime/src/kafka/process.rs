@@ -4,8 +4,9 @@ use std::future::Future;
 
 use super::consumer::{enter, open, open_batch};
 use super::message::ConsumedMessage;
+use super::metrics::{Measure, in_span, traced};
 use super::options::ProcessOptions;
-use crate::span::{Kind, Outcome, OwnedSpan, Site, Span, in_span, traced};
+use crate::span::{Kind, Outcome, OwnedSpan, Site, Span};
 
 static PROCESS: Site = Site::internal("process", Kind::Consumer);
 
@@ -29,8 +30,9 @@ where
     E: std::fmt::Display,
 {
     let mut span = OwnedSpan::idle(&PROCESS);
-    open(&mut span, message, || options);
-    traced(span, handler, outcome).await
+    let mut measure = Measure::idle();
+    open(&mut span, &mut measure, message, || options);
+    traced((span, measure), handler, outcome).await
 }
 
 /// Runs `handler` in the process span of a batch: one span with a link to the creation context of each message.
@@ -42,8 +44,9 @@ where
     E: std::fmt::Display,
 {
     let mut span = OwnedSpan::idle(&PROCESS);
-    open_batch(&mut span, messages, || options);
-    traced(span, handler, outcome).await
+    let mut measure = Measure::idle();
+    open_batch(&mut span, &mut measure, messages, || options);
+    traced((span, measure), handler, outcome).await
 }
 
 /// Calls `handler` in the process span of `message`.
@@ -57,8 +60,9 @@ where
     E: std::fmt::Display,
 {
     let mut span = Span::idle(&PROCESS);
-    enter(&mut span, message, || options);
-    in_span(&mut span, handler, outcome)
+    let mut measure = Measure::idle();
+    enter(&mut span, &mut measure, message, || options);
+    in_span((&mut span, measure), handler, outcome)
 }
 
 fn outcome<T, E: std::fmt::Display>(result: &Result<T, E>) -> Outcome {

@@ -1,6 +1,8 @@
 //! A future inside its span: attached for each poll, and while the future is dropped.
 
 use std::future::Future;
+use std::marker::PhantomData;
+use std::mem;
 use std::pin::Pin;
 use std::task::{Context as TaskContext, Poll, ready};
 
@@ -9,6 +11,41 @@ use pin_project_lite::pin_project;
 use super::outcome::Outcome;
 use super::owned::OwnedSpan;
 use super::record::flag;
+
+/// What looks at the value when a function or future ends: a closure, or something that has work of its own to do.
+pub trait Ending<T> {
+    /// Whether it wants to see the value although no span records.
+    #[inline]
+    fn is_wanted(&self) -> bool {
+        false
+    }
+
+    /// The outcome of the span.
+    fn outcome(self, value: &T) -> Outcome;
+
+    /// Told when a poll unwinds: what ends the span is a later drop.
+    #[inline]
+    fn panicked(&mut self) {}
+}
+
+impl<T, P: FnOnce(&T) -> Outcome> Ending<T> for P {
+    #[inline]
+    fn outcome(self, value: &T) -> Outcome {
+        self(value)
+    }
+}
+
+/// Tells the ending of a panic; forgotten where there was none.
+struct Unwinding<'a, T, P: Ending<T>>(&'a mut Option<P>, PhantomData<fn(&T)>);
+
+impl<T, P: Ending<T>> Drop for Unwinding<'_, T, P> {
+    #[inline]
+    fn drop(&mut self) {
+        if let Some(ending) = self.0 {
+            ending.panicked();
+        }
+    }
+}
 
 pin_project! {
     /// A future inside its span. `Send` exactly when the future is: no guard lives across an await.
@@ -63,13 +100,23 @@ where
     F: Future,
     P: FnOnce(&F::Output) -> Outcome,
 {
+    traced_until(span, future, probe)
+}
+
+/// Wraps a future in a span that is open, or that stays idle, with an ending of any kind.
+#[inline]
+pub(crate) fn traced_until<F, P>(span: OwnedSpan, future: F, probe: P) -> Traced<F, P>
+where
+    F: Future,
+    P: Ending<F::Output>,
+{
     Traced { span, inner: Inner::new(future), probe: Some(probe) }
 }
 
 impl<F, P> Future for Traced<F, P>
 where
     F: Future,
-    P: FnOnce(&F::Output) -> Outcome,
+    P: Ending<F::Output>,
 {
     type Output = F::Output;
 
@@ -81,18 +128,20 @@ where
             // Polled after the end: as with any future, there is nothing more to come.
             return Poll::Pending;
         };
+        let unwinding = Unwinding(&mut *this.probe, PhantomData);
         let polled = this.span.polling(&attached, || future.poll(task));
+        mem::forget(unwinding);
         if polled.is_pending() {
             this.span.keep(&attached);
             return Poll::Pending;
         }
         let value = ready!(polled);
-        if this.span.is_recording() {
+        if this.span.is_recording() || this.probe.as_ref().is_some_and(P::is_wanted) {
             // Destructors of the future's locals ran in the poll; what is left goes while the span is current.
             this.inner.set(Inner::Dropped);
             drop(attached);
             match this.probe.take() {
-                Some(probe) => this.span.finish(probe(&value)),
+                Some(probe) => this.span.finish(probe.outcome(&value)),
                 None => this.span.close(0),
             }
         }

@@ -46,7 +46,9 @@ mod value;
 
 pub(crate) use core::trace_id;
 pub use fields::{Slot, set, set_debug, set_display, set_static};
-pub use future::{Traced, traced};
+#[cfg(feature = "kafka")]
+pub(crate) use future::traced_until;
+pub use future::{Ending, Traced, traced};
 pub use limits::SpanLimits;
 #[cfg(feature = "log")]
 pub(crate) use local::is_there as has_storage;
@@ -58,5 +60,7 @@ pub use owned::{Entered, OwnedSpan, in_cx, open, open_leaf, open_with};
 pub use returned::{NoSpan, SpanFuture, boxed, call, edge, future_in, into_future, stream_in, to_value};
 pub use site::{Kind, Scope, Site, path_of};
 pub use stream::{TracedStream, traced_stream};
+#[cfg(feature = "kafka")]
+pub(crate) use sync::in_span_until;
 pub use sync::{Span, enter, enter_leaf, enter_with, in_span, on};
 pub use value::{ElementKind, FieldValue, ToElement, ToValue};

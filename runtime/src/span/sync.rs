@@ -6,6 +6,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use opentelemetry::ContextGuard;
 
 use super::core::{Begun, Core, attach};
+#[cfg(feature = "kafka")]
+use super::future::Ending;
 use super::leaf::Leaf;
 use super::local::{self, Local};
 use super::options::Options;
@@ -169,6 +171,22 @@ where
     let value = body();
     if span.core.is_recording() {
         finish(span, probe(&value));
+    }
+    span.guard = None;
+    value
+}
+
+/// Like [`in_span`], with an ending of any kind.
+#[cfg(feature = "kafka")]
+#[inline]
+pub(crate) fn in_span_until<T, F, P>(span: &mut Span, body: F, ending: P) -> T
+where
+    F: FnOnce() -> T,
+    P: Ending<T>,
+{
+    let value = body();
+    if span.core.is_recording() || ending.is_wanted() {
+        finish(span, ending.outcome(&value));
     }
     span.guard = None;
     value

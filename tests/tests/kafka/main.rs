@@ -4,5 +4,7 @@
 
 mod consumer;
 mod headers;
+mod meters;
+mod metrics;
 mod producer;
 mod support;
