@@ -1,3 +1,5 @@
 //! What the tests of this package share.
 
+pub mod examples;
 pub mod otlp;
+pub mod peers;

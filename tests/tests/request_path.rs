@@ -1,7 +1,6 @@
 //! The example `request_path`, judged by what an OTLP receiver got and not by what it says of itself.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
-use std::path::PathBuf;
 use std::process::Output;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -24,17 +23,6 @@ async fn receive(State(received): State<Received>, body: Bytes) -> Result<(), St
     Ok(())
 }
 
-/// Builds the example, with the features that the workspace has, and gives its path. It is there already when the
-/// whole workspace is tested.
-async fn example() -> PathBuf {
-    let build = ["build", "--quiet", "--workspace", "--example", "request_path", "--message-format=json"];
-    let output = Command::new(env!("CARGO")).args(build).output().await.unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let messages = String::from_utf8(output.stdout).unwrap();
-    let built = messages.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
-    built.filter_map(|message| Some(PathBuf::from(message["executable"].as_str()?))).next_back().unwrap()
-}
-
 struct Run {
     output: Output,
     /// By trace id: each span with the service that sent it.
@@ -47,7 +35,7 @@ async fn run(arguments: &[&str]) -> Run {
     let otlp = format!("http://{}", listener.local_addr().unwrap());
     let app = Router::new().route("/v1/traces", post(receive)).with_state(Arc::clone(&received));
     let server = tokio::spawn(async move { axum::serve(listener, app).await });
-    let mut program = Command::new(example().await);
+    let mut program = Command::new(throughline_tests::examples::build("request_path"));
     let program = program.args(["--otlp", &otlp]).args(arguments).kill_on_drop(true).output();
     let output = tokio::time::timeout(Duration::from_secs(120), program).await.unwrap().unwrap();
     server.abort();

@@ -1,0 +1,129 @@
+//! Servers of others that tests talk to, as the scripts in `tests/peers` start them.
+
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+
+/// Names the broker (HOST:PORT) that `tests/peers/kafka -- COMMAND` started for the command.
+pub const KAFKA: &str = "THROUGHLINE_TEST_KAFKA";
+
+/// The real broker that this run was given, if it was given one.
+pub fn kafka() -> Option<String> {
+    std::env::var(KAFKA).ok().filter(|address| !address.is_empty())
+}
+
+/// Whether absence of a peer is a failure, because nobody reads the lines of a run in CI.
+pub fn required() -> bool {
+    std::env::var("CI").is_ok_and(|ci| ci == "true")
+}
+
+/// Says that a test does nothing for want of a peer.
+///
+/// # Panics
+///
+/// In CI.
+pub fn skip(peer: &str, script: &str) {
+    let line = format!("skipped: {peer} (start it with tests/peers/{script})");
+    assert!(!required(), "{line}");
+    // Past the harness, which keeps what a passing test prints to itself.
+    let _ = writeln!(std::io::stderr().lock(), "{line}");
+}
+
+/// A script of `tests/peers`.
+pub fn script(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("peers").join(name)
+}
+
+/// A real broker of the test's own, to be stopped and started: on the same port, with the same data.
+///
+/// It ends with this value, and also when the test process dies: its input is the leash.
+#[derive(Debug)]
+pub struct OwnKafka {
+    script: Child,
+    commands: Option<ChildStdin>,
+    answers: BufReader<ChildStdout>,
+    address: String,
+}
+
+impl OwnKafka {
+    /// Starts a broker with `tests/peers/kafka`; `None` in a run without real brokers, and said so.
+    ///
+    /// # Panics
+    ///
+    /// If the broker does not start.
+    pub fn start() -> Option<Self> {
+        if kafka().is_none() {
+            skip("Apache Kafka", "kafka");
+            return None;
+        }
+        let script = script("kafka");
+        let fetched = Command::new(&script).arg("fetch").status().expect("bash");
+        if !fetched.success() {
+            skip("Apache Kafka of its own", "kafka");
+            return None;
+        }
+        let mut script = Command::new(&script)
+            .arg("control")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("bash");
+        let commands = script.stdin.take();
+        let answers = BufReader::new(script.stdout.take().expect("a pipe"));
+        let mut own = OwnKafka { script, commands, answers, address: String::new() };
+        let started = own.answer();
+        let address = started.strip_prefix("started ");
+        own.address = address.unwrap_or_else(|| panic!("the broker said {started:?}")).to_owned();
+        Some(own)
+    }
+
+    /// HOST:PORT.
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// Ends it in good order; returns when it is gone.
+    pub fn stop(&mut self) {
+        self.command("stop");
+    }
+
+    /// Ends it at once (SIGKILL); returns when it is gone.
+    pub fn kill(&mut self) {
+        self.command("kill");
+    }
+
+    /// Starts it again; returns when it answers.
+    pub fn restart(&mut self) {
+        self.command("start");
+    }
+
+    /// Holds it (SIGSTOP): connections stay open, nobody answers.
+    pub fn pause(&mut self) {
+        self.command("pause");
+    }
+
+    /// Lets it go on after [`pause`](Self::pause).
+    pub fn resume(&mut self) {
+        self.command("resume");
+    }
+
+    fn command(&mut self, word: &str) {
+        let commands = self.commands.as_mut().expect("open until dropped");
+        writeln!(commands, "{word}").expect("the script reads");
+        let answer = self.answer();
+        assert_eq!(answer, format!("{word} done"));
+    }
+
+    fn answer(&mut self) -> String {
+        let mut line = String::new();
+        self.answers.read_line(&mut line).expect("a line");
+        line.trim_end().to_owned()
+    }
+}
+
+impl Drop for OwnKafka {
+    fn drop(&mut self) {
+        drop(self.commands.take());
+        let _ = self.script.wait();
+    }
+}
