@@ -1,5 +1,6 @@
 //! What the tests of this package share.
 
 pub mod examples;
+pub mod kafka;
 pub mod otlp;
 pub mod peers;
