@@ -1,0 +1,244 @@
+//! Records of a run: every send, every delivery with its outcome, every commit, in the order in which they happened.
+//!
+//! What the records have to satisfy is in [`verdict`](super::verdict).
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use opentelemetry::TraceId;
+
+/// A record's place in the log.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Place {
+    /// The topic.
+    pub topic: Arc<str>,
+    /// The partition.
+    pub partition: i32,
+    /// The offset.
+    pub offset: i64,
+}
+
+impl Place {
+    /// The place of a record.
+    pub fn new(topic: &str, partition: i32, offset: i64) -> Self {
+        Place { topic: topic.into(), partition, offset }
+    }
+}
+
+/// What became of a send.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ack {
+    /// It is not known whether the broker has the record: no answer yet, or a timeout.
+    Unknown,
+    /// The broker stored the record here.
+    At(Place),
+    /// The record never left the producer.
+    Refused,
+}
+
+/// A record that a test sent. Its index is the value of the record, as text.
+#[derive(Clone, Debug)]
+pub struct Sent {
+    /// The key.
+    pub key: Option<String>,
+    /// The trace of the send.
+    pub trace: TraceId,
+    /// What became of it.
+    pub ack: Ack,
+}
+
+/// How one attempt of a handler ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The record is done.
+    Handled,
+    /// The policy says that this record is passed over.
+    Skipped,
+    /// The attempt failed; another follows, or a dead letter.
+    Failed,
+    /// The handler was dropped before it returned.
+    Abandoned,
+}
+
+/// One attempt at a record.
+#[derive(Clone, Debug)]
+pub struct Delivery {
+    /// The value: the number of the send, if there is one.
+    pub send: Option<usize>,
+    /// Where the record is.
+    pub place: Place,
+    /// The key.
+    pub key: Option<String>,
+    /// Which consumer of the group.
+    pub member: u32,
+    /// The generation of the partition at that consumer.
+    pub generation: u64,
+    /// 1 for the first attempt.
+    pub attempt: u32,
+    /// When it began.
+    pub begun: u64,
+    /// When and how it ended.
+    pub ended: Option<(u64, Outcome)>,
+}
+
+/// An offset that a consumer asked the broker to store.
+#[derive(Clone, Debug)]
+pub struct Commit {
+    /// The topic, the partition and the offset of the next record to read.
+    pub next: Place,
+    /// When the request went by.
+    pub at: u64,
+}
+
+/// Everything that was recorded.
+#[derive(Clone, Debug, Default)]
+pub struct Records {
+    /// By number.
+    pub sends: Vec<Sent>,
+    /// In the order in which they began.
+    pub deliveries: Vec<Delivery>,
+    /// In the order in which they went by.
+    pub commits: Vec<Commit>,
+    /// Numbers of the sends that were found in a dead-letter topic, with the number of dead letters.
+    pub dead_letters: HashMap<usize, usize>,
+    now: u64,
+}
+
+impl Records {
+    fn tick(&mut self) -> u64 {
+        self.now += 1;
+        self.now
+    }
+}
+
+/// Where the parts of a run write down what they do. Clones share the records.
+#[derive(Clone, Debug, Default)]
+pub struct Checker(Arc<Mutex<Records>>);
+
+impl Checker {
+    /// A checker without records.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Records> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A copy of everything recorded so far.
+    pub fn records(&self) -> Records {
+        self.lock().clone()
+    }
+
+    /// A send begins; its number, as text, is to be the value of the record.
+    pub fn sending(&self, key: Option<&str>, trace: TraceId) -> usize {
+        let mut records = self.lock();
+        records.sends.push(Sent { key: key.map(str::to_owned), trace, ack: Ack::Unknown });
+        records.sends.len() - 1
+    }
+
+    /// The send is answered.
+    pub fn answered(&self, send: usize, ack: Ack) {
+        if let Some(sent) = self.lock().sends.get_mut(send) {
+            sent.ack = ack;
+        }
+    }
+
+    /// A handler begins. Dropping the value ends the attempt as [`Outcome::Abandoned`].
+    pub fn begins(&self, delivery: Begins<'_>) -> Running {
+        let send = delivery.value.and_then(|value| str::from_utf8(value).ok()?.parse().ok());
+        let key = delivery.key.map(|key| String::from_utf8_lossy(key).into_owned());
+        let mut records = self.lock();
+        let begun = records.tick();
+        let Begins { place, member, generation, attempt, .. } = delivery;
+        records.deliveries.push(Delivery {
+            send,
+            place,
+            key,
+            member,
+            generation,
+            attempt,
+            begun,
+            ended: None,
+        });
+        Running { checker: self.clone(), index: records.deliveries.len() - 1 }
+    }
+
+    /// An offset goes by on its way to the broker.
+    pub fn commits(&self, topic: &str, partition: i32, offset: i64) {
+        let mut records = self.lock();
+        let at = records.tick();
+        records.commits.push(Commit { next: Place::new(topic, partition, offset), at });
+    }
+
+    /// The value of a record in a dead-letter topic.
+    pub fn dead_letter(&self, value: Option<&[u8]>) {
+        let send = value.and_then(|value| str::from_utf8(value).ok()?.parse().ok());
+        *self.lock().dead_letters.entry(send.unwrap_or(usize::MAX)).or_default() += 1;
+    }
+
+    /// How many sends have been acknowledged, and how many of those are handled, skipped or dead letters.
+    pub fn progress(&self) -> (usize, usize) {
+        let records = self.lock();
+        let mut done = vec![false; records.sends.len()];
+        let finished = records
+            .deliveries
+            .iter()
+            .filter(|delivery| matches!(delivery.ended, Some((_, Outcome::Handled | Outcome::Skipped))));
+        let finished =
+            finished.filter_map(|delivery| delivery.send).chain(records.dead_letters.keys().copied());
+        for send in finished {
+            if let Some(done) = done.get_mut(send) {
+                *done = true;
+            }
+        }
+        let acked = records.sends.iter().zip(done).filter(|(sent, _)| matches!(sent.ack, Ack::At(_)));
+        acked.fold((0, 0), |(acked, all), (_, done)| (acked + 1, all + usize::from(done)))
+    }
+}
+
+/// What is known of an attempt when it begins.
+#[derive(Clone, Debug)]
+pub struct Begins<'r> {
+    /// Where the record is.
+    pub place: Place,
+    /// The key.
+    pub key: Option<&'r [u8]>,
+    /// The value.
+    pub value: Option<&'r [u8]>,
+    /// Which consumer of the group.
+    pub member: u32,
+    /// The generation of the partition at that consumer.
+    pub generation: u64,
+    /// 1 for the first attempt.
+    pub attempt: u32,
+}
+
+/// An attempt under way.
+#[derive(Debug)]
+#[must_use = "dropping it ends the attempt as abandoned"]
+pub struct Running {
+    checker: Checker,
+    index: usize,
+}
+
+impl Running {
+    /// The handler is about to return.
+    pub fn ends(self, outcome: Outcome) {
+        self.end(outcome);
+    }
+
+    fn end(&self, outcome: Outcome) {
+        let mut records = self.checker.lock();
+        let at = records.tick();
+        if let Some(delivery) = records.deliveries.get_mut(self.index) {
+            delivery.ended.get_or_insert((at, outcome));
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.end(Outcome::Abandoned);
+    }
+}

@@ -1,0 +1,77 @@
+//! Process spans as the checker needs them, and an exporter that keeps just that.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use opentelemetry::{KeyValue, TraceId, Value};
+use opentelemetry_sdk::error::OTelSdkResult;
+use opentelemetry_sdk::trace::{SpanData, SpanExporter};
+
+use super::checker::Place;
+
+/// A process span of one record, or the part that one record has in the span of a batch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProcessSpan {
+    /// The record.
+    pub place: Place,
+    /// The trace that the span is in, and those of its links.
+    pub traces: Vec<TraceId>,
+}
+
+impl ProcessSpan {
+    /// The records of a process span; of another span, none.
+    pub fn of(span: &SpanData) -> Vec<Self> {
+        let text = |all: &[KeyValue], key: &str| {
+            all.iter().find(|attribute| attribute.key.as_str() == key).map(|found| found.value.to_string())
+        };
+        let offset = |all: &[KeyValue]| {
+            all.iter().find_map(|attribute| match (attribute.key.as_str(), &attribute.value) {
+                ("messaging.kafka.offset", Value::I64(offset)) => Some(*offset),
+                _ => None,
+            })
+        };
+        if text(&span.attributes, "messaging.operation.type").as_deref() != Some("process") {
+            return Vec::new();
+        }
+        let place = |own: &[KeyValue]| {
+            let shared = |key| text(own, key).or_else(|| text(&span.attributes, key));
+            let partition = shared("messaging.destination.partition.id")?.parse().ok()?;
+            Some(Place::new(&shared("messaging.destination.name")?, partition, offset(own)?))
+        };
+        match place(&span.attributes) {
+            Some(place) => {
+                let linked = span.links.links.iter().map(|link| link.span_context.trace_id());
+                let traces = std::iter::once(span.span_context.trace_id()).chain(linked).collect();
+                vec![ProcessSpan { place, traces }]
+            }
+            // A batch: what tells its records apart is on the links.
+            None => span
+                .links
+                .links
+                .iter()
+                .filter_map(|link| {
+                    let traces = vec![link.span_context.trace_id()];
+                    Some(ProcessSpan { place: place(&link.attributes)?, traces })
+                })
+                .collect(),
+        }
+    }
+}
+
+/// An exporter that keeps the process spans of a long run and nothing else. Clones share them.
+#[derive(Clone, Debug, Default)]
+pub struct ProcessSpans(Arc<Mutex<Vec<ProcessSpan>>>);
+
+impl ProcessSpans {
+    /// All that arrived.
+    pub fn all(&self) -> Vec<ProcessSpan> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl SpanExporter for ProcessSpans {
+    async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
+        let spans = batch.iter().flat_map(ProcessSpan::of);
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).extend(spans);
+        Ok(())
+    }
+}
