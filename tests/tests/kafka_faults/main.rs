@@ -1,0 +1,8 @@
+//! Kafka with faults: one file per group of rows of the fault matrix; the numbers in comments are its rows.
+//!
+//! Rows that need a real broker ask for its address in `THROUGHLINE_TEST_KAFKA` (`HOST:PORT`), and pass without it.
+
+mod alone;
+mod messages;
+mod network;
+mod support;
