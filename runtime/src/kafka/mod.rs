@@ -19,6 +19,8 @@ mod process;
 mod producer;
 mod record;
 mod record_headers;
+#[allow(dead_code, reason = "handlers come with the next change")]
+mod runner;
 #[allow(dead_code, reason = "the runner commits")]
 mod settle;
 mod timestamp;
@@ -42,6 +44,10 @@ pub use process::{process, process_batch, process_sync};
 pub use producer::TracedProducer;
 pub use record::{Record, RecordValue};
 pub use record_headers::{Headers, HeadersIter};
+pub use runner::{
+    Commit, CommitError, Concurrency, Consumer, HaltedPartition, Report, RunError, RunnerHandle,
+    RunnerHealth, RunnerState, by_key, manual, per_partition, per_record, sequential, tracked,
+};
 pub use tombstone::Tombstone;
 
 #[doc(no_inline)]

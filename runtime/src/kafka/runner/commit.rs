@@ -1,0 +1,201 @@
+//! The one commit path (kafka.md K-2): watermarks are stored, then the stored state is committed, on a thread of its own,
+//! because a synchronous commit has no deadline.
+
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
+
+use rdkafka::TopicPartitionList;
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _};
+use rdkafka::error::{KafkaError, KafkaResult};
+use rdkafka::types::RDKafkaErrorCode;
+
+use super::counters::Count;
+use super::engine::Engine;
+use super::error::CommitError;
+use super::generation::{Committable, Generation};
+use super::rebalance::RunnerContext;
+use super::settings::Commit;
+
+/// Commits that `count` asks for are at least so far apart: at a million records a second it would ask 2,000 times.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(100);
+
+type Reply = Box<dyn FnOnce(Result<(), CommitError>) + Send>;
+
+/// What the commit thread is asked.
+pub(super) enum Request {
+    /// Enough records are finished.
+    Due,
+    /// Commit and answer.
+    Now(Reply),
+    /// No further commit.
+    End,
+}
+
+/// The commit thread.
+pub(super) fn run(
+    engine: &Engine,
+    consumer: &Weak<BaseConsumer<RunnerContext>>,
+    requests: &Receiver<Request>,
+) {
+    let interval = match engine.settings.commit {
+        Commit::Tracked { interval, .. } => interval,
+        // What is left over by a commit that failed.
+        Commit::PerRecord | Commit::Manual => Duration::from_secs(1),
+    };
+    let mut last = Instant::now();
+    let mut replies: Vec<Reply> = Vec::new();
+    let mut open = true;
+    while open {
+        let mut due = crate::deadline::after(interval.saturating_sub(last.elapsed()));
+        loop {
+            let request = match requests.recv_timeout(due.saturating_duration_since(Instant::now())) {
+                Ok(request) => request,
+                Err(RecvTimeoutError::Timeout) => break,
+                Err(RecvTimeoutError::Disconnected) => Request::End,
+            };
+            match request {
+                Request::Due => due = due.min(last + SHORTEST_PAUSE),
+                Request::Now(reply) => {
+                    replies.push(reply);
+                    due = Instant::now();
+                }
+                Request::End => {
+                    open = false;
+                    break;
+                }
+            }
+        }
+        // Who asked meanwhile is answered by the same commit.
+        while let Ok(request) = requests.try_recv() {
+            match request {
+                Request::Due => {}
+                Request::Now(reply) => replies.push(reply),
+                Request::End => open = false,
+            }
+        }
+        last = Instant::now();
+        let result = match consumer.upgrade() {
+            Some(consumer) if open || !replies.is_empty() => commit(engine, &consumer),
+            _ => Err(CommitError::Ended),
+        };
+        for reply in replies.drain(..) {
+            reply(result.clone());
+        }
+    }
+}
+
+/// Commits all watermarks that moved.
+fn commit(engine: &Engine, consumer: &BaseConsumer<RunnerContext>) -> Result<(), CommitError> {
+    engine.commit_begins();
+    let moved: Vec<(Arc<Generation>, Committable)> = engine
+        .owned()
+        .into_iter()
+        .filter_map(|generation| generation.committable().map(|moved| (generation, moved)))
+        .collect();
+    if moved.is_empty() {
+        return Ok(());
+    }
+    let records = moved.iter().fold(0, |sum: u64, (_, moved)| sum + u64::from(moved.records));
+    let same_topic = moved.first().map(|(generation, _)| Arc::clone(&generation.topic));
+    let same_topic = same_topic.filter(|topic| moved.iter().all(|(other, _)| other.topic == *topic));
+    let result = in_commit_span(engine, same_topic.as_deref(), records, || {
+        store(consumer, &moved)?;
+        match consumer.commit_consumer_state(CommitMode::Sync) {
+            // All that was stored is committed already.
+            Err(KafkaError::ConsumerCommit(RDKafkaErrorCode::NoOffset)) => Ok(()),
+            result => result,
+        }
+    });
+    let outcome = match &result {
+        Ok(()) => Count::CommitOk,
+        Err(error) if is_fenced(error) => Count::CommitFenced,
+        Err(error) if is_timeout(error) => Count::CommitTimeout,
+        Err(_) => Count::CommitError,
+    };
+    engine.counters.add(outcome, 1);
+    super::metrics::committed(outcome, engine);
+    engine.commit_ended(result.is_err());
+    for (generation, moved) in &moved {
+        match &result {
+            Ok(()) => generation.committed.store(moved.next, Ordering::Relaxed),
+            // The watermark stays, and the next commit has it; librdkafka keeps what is stored.
+            Err(_) => generation.not_committed(moved.records),
+        }
+    }
+    result.map_err(|error| {
+        engine.set_last_error(error.to_string());
+        CommitError::Broker(error)
+    })
+}
+
+/// The list dies here: one that lives would keep the consumer from being dropped.
+fn store(
+    consumer: &BaseConsumer<RunnerContext>,
+    moved: &[(Arc<Generation>, Committable)],
+) -> KafkaResult<()> {
+    let mut list = TopicPartitionList::with_capacity(moved.len());
+    for (generation, moved) in moved {
+        list.add_partition_offset(
+            &generation.topic,
+            generation.partition,
+            rdkafka::Offset::Offset(moved.next),
+        )?;
+    }
+    match consumer.store_offsets(&list) {
+        // Revoked meanwhile: it is not ours to commit.
+        Err(KafkaError::StoreOffset(RDKafkaErrorCode::State)) => Ok(()),
+        result => result,
+    }
+}
+
+/// The settle span of a commit on the runner's own account: a root (kafka.md C-3).
+fn in_commit_span(
+    _engine: &Engine,
+    _topic: Option<&str>,
+    _records: u64,
+    commit: impl FnOnce() -> KafkaResult<()>,
+) -> KafkaResult<()> {
+    commit()
+}
+
+/// The generation of the member is over; the commit is not repeated for it.
+fn is_fenced(error: &KafkaError) -> bool {
+    matches!(
+        error.rdkafka_error_code(),
+        Some(
+            RDKafkaErrorCode::RebalanceInProgress
+                | RDKafkaErrorCode::IllegalGeneration
+                | RDKafkaErrorCode::UnknownMemberId
+                | RDKafkaErrorCode::FencedInstanceId
+                | RDKafkaErrorCode::FencedMemberEpoch
+                | RDKafkaErrorCode::StaleMemberEpoch
+                | RDKafkaErrorCode::AssignmentLost
+        )
+    )
+}
+
+fn is_timeout(error: &KafkaError) -> bool {
+    matches!(
+        error.rdkafka_error_code(),
+        Some(
+            RDKafkaErrorCode::OperationTimedOut
+                | RDKafkaErrorCode::RequestTimedOut
+                | RDKafkaErrorCode::WaitingForCoordinator
+        )
+    )
+}
+
+/// Commits on behalf of the poll thread, which waits up to `until`: in a rebalance and at the end.
+pub(super) fn before_leaving(engine: &Engine, until: Instant) -> bool {
+    if engine.commit_until(until).is_some() {
+        return true;
+    }
+    engine.counters.add(Count::CommitTimeout, 1);
+    super::metrics::committed(Count::CommitTimeout, engine);
+    crate::diagnostics::warn(format_args!(
+        "the commit before partitions are given up did not end in time; their last records will be delivered again"
+    ));
+    false
+}

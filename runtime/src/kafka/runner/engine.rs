@@ -1,0 +1,384 @@
+//! What the threads and tasks of one runner share.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
+use std::time::{Duration, Instant};
+
+use rdkafka::ClientConfig;
+use rdkafka::error::KafkaError;
+use tokio::runtime::Handle;
+use tokio::sync::{Notify, oneshot};
+
+use super::bound::Bound;
+use super::commit::Request;
+use super::counters::{Count, Counters};
+use super::error::{CommitError, RunError};
+use super::errors;
+use super::generation::Generation;
+use super::health::State;
+use super::settings::{Commit, Concurrency, EngineSettings};
+use super::work::Job;
+use crate::diagnostics;
+use crate::kafka::attributes;
+
+/// What the last commit gets when the runtime is gone.
+const COMMIT_TIME: Duration = Duration::from_secs(5);
+
+/// What it takes to commit and leave the group, after the drain.
+const LEAVE: Duration = Duration::from_secs(10);
+
+/// What is the same for all records of a runner, for the attributes of spans and metrics.
+#[derive(Clone, Debug)]
+pub(super) struct Constants {
+    pub(super) group: Arc<str>,
+    pub(super) client_id: Option<Arc<str>>,
+    pub(super) server: Option<(Arc<str>, u16)>,
+}
+
+impl Constants {
+    pub(super) fn of(config: &ClientConfig) -> Self {
+        let servers = config.get("bootstrap.servers").or_else(|| config.get("metadata.broker.list"));
+        Constants {
+            group: config.get("group.id").unwrap_or_default().into(),
+            client_id: config.get("client.id").map(Into::into),
+            server: servers.and_then(attributes::single_server).map(|(host, port)| (host.into(), port)),
+        }
+    }
+}
+
+/// The state of a runner.
+pub(super) struct Engine {
+    pub(super) settings: EngineSettings,
+    pub(super) max_poll_interval: Duration,
+    constants: Constants,
+    pub(super) runtime: Handle,
+    pub(super) counters: Counters,
+    /// Records in lanes, with `by_key` and with batches.
+    pub(super) in_flight: Bound,
+    /// Partitions whose handler runs.
+    pub(super) gate: Bound,
+    generations: Mutex<Generations>,
+    commits: mpsc::Sender<Request>,
+    /// A commit was asked for and did not begin.
+    commit_is_due: AtomicBool,
+    begun: Instant,
+    /// Engine time, as precise as the poll thread is often; an exact clock would cost 25 ns for each record.
+    now_ms: AtomicU64,
+    pub(super) last_poll_ms: AtomicU64,
+    stop: Mutex<Stop>,
+    stopping: AtomicBool,
+    /// Told when the runner is asked to end, or to end sooner.
+    stop_told: Notify,
+    pub(super) state: Mutex<State>,
+    last_error: Mutex<Option<String>>,
+    /// Engine time of the first of the commits that fail now; `u64::MAX`: the last one succeeded.
+    commits_fail_since: AtomicU64,
+}
+
+#[derive(Debug, Default)]
+struct Generations {
+    /// Those that are assigned.
+    owned: HashMap<(Arc<str>, i32), Arc<Generation>>,
+    /// Those whose queue did not come back yet.
+    gone: Vec<Arc<Generation>>,
+    last_number: u64,
+}
+
+/// When and why the runner ends.
+#[derive(Debug, Default)]
+struct Stop {
+    deadline: Option<Instant>,
+    failure: Option<RunError>,
+}
+
+impl fmt::Debug for Engine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Engine").field("constants", &self.constants).finish_non_exhaustive()
+    }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // No user code runs under these locks.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Engine {
+    pub(super) fn new(
+        settings: EngineSettings,
+        config: &ClientConfig,
+        runtime: Handle,
+        commits: mpsc::Sender<Request>,
+    ) -> Self {
+        let at_once = match settings.concurrency {
+            Concurrency::PerPartition(partitions) => partitions,
+            Concurrency::ByKey(_) => usize::MAX,
+            Concurrency::Sequential => 1,
+        };
+        Engine {
+            max_poll_interval: super::settings::max_poll_interval(config),
+            constants: Constants::of(config),
+            runtime,
+            counters: Counters::default(),
+            in_flight: Bound::new(settings.max_in_flight),
+            gate: Bound::new(at_once),
+            generations: Mutex::default(),
+            commits,
+            commit_is_due: AtomicBool::new(false),
+            begun: Instant::now(),
+            now_ms: AtomicU64::new(0),
+            last_poll_ms: AtomicU64::new(0),
+            stop: Mutex::default(),
+            stopping: AtomicBool::new(false),
+            stop_told: Notify::new(),
+            state: Mutex::new(State::Starting),
+            last_error: Mutex::default(),
+            commits_fail_since: AtomicU64::new(u64::MAX),
+            settings,
+        }
+    }
+
+    pub(super) fn constants(&self) -> &Constants {
+        &self.constants
+    }
+
+    pub(super) fn has_key_lanes(&self) -> bool {
+        matches!(self.settings.concurrency, Concurrency::ByKey(_))
+    }
+
+    // Time.
+
+    pub(super) fn tick(&self) -> u64 {
+        let now = u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.now_ms.store(now, Ordering::Relaxed);
+        now
+    }
+
+    pub(super) fn now_ms(&self) -> u64 {
+        self.now_ms.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn age(&self, since_ms: u64) -> Duration {
+        let now = u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+        Duration::from_millis(now.saturating_sub(since_ms))
+    }
+
+    // Counts.
+
+    pub(super) fn count(&self, what: Count, job: &Job) {
+        self.counters.add(what, 1);
+        super::metrics::counted(what, 1, job.topic(), self);
+    }
+
+    // Partitions.
+
+    /// A new generation of a partition; the one before, if it is still there, is over.
+    pub(super) fn acquire(self: &Arc<Self>, topic: &str, partition: i32) -> Arc<Generation> {
+        let mut generations = locked(&self.generations);
+        generations.last_number += 1;
+        let topic: Arc<str> = topic.into();
+        let generation = Arc::new(Generation::new(
+            generations.last_number,
+            Arc::clone(&topic),
+            partition,
+            Arc::clone(self),
+        ));
+        let before = generations.owned.insert((topic, partition), Arc::clone(&generation));
+        if let Some(before) = before {
+            before.close();
+            generations.gone.push(before);
+        }
+        generation
+    }
+
+    pub(super) fn owned(&self) -> Vec<Arc<Generation>> {
+        locked(&self.generations).owned.values().cloned().collect()
+    }
+
+    pub(super) fn find(&self, topic: &str, partition: i32) -> Option<Arc<Generation>> {
+        locked(&self.generations).owned.get(&(topic.into(), partition)).cloned()
+    }
+
+    /// Forgets a generation; its queue is dropped later by the poll thread.
+    pub(super) fn release(&self, generation: &Arc<Generation>) {
+        generation.close();
+        let mut generations = locked(&self.generations);
+        let key = (Arc::clone(&generation.topic), generation.partition);
+        if generations.owned.get(&key).is_some_and(|owned| Arc::ptr_eq(owned, generation)) {
+            generations.owned.remove(&key);
+        }
+        generations.gone.push(Arc::clone(generation));
+    }
+
+    /// Drops the queues of generations that are over, on the poll thread; true when none is left.
+    pub(super) fn drop_queues(&self) -> bool {
+        let gone = std::mem::take(&mut locked(&self.generations).gone);
+        let mut held: Vec<_> = gone.into_iter().filter(|generation| !generation.drop_queue()).collect();
+        let mut generations = locked(&self.generations);
+        generations.gone.append(&mut held);
+        generations.gone.is_empty()
+    }
+
+    // Commits.
+
+    /// Records were finished, and `uncommitted` of their partition are not committed.
+    pub(super) fn finished(&self, uncommitted: u32) {
+        if let Commit::Tracked { count, .. } = self.settings.commit
+            && uncommitted >= count
+            && !self.commit_is_due.swap(true, Ordering::Relaxed)
+        {
+            // The thread is there as long as the poll thread is.
+            let _ = self.commits.send(Request::Due);
+        }
+    }
+
+    pub(super) fn commit_begins(&self) {
+        self.commit_is_due.store(false, Ordering::Relaxed);
+    }
+
+    /// Commits what is finished, and waits for the broker's answer.
+    pub(super) async fn commit_now(&self) -> Result<(), CommitError> {
+        let (reply, answer) = oneshot::channel();
+        self.commits
+            .send(Request::Now(Box::new(|result| drop(reply.send(result)))))
+            .map_err(|_| CommitError::Ended)?;
+        answer.await.unwrap_or(Err(CommitError::Ended))
+    }
+
+    /// [`commit_now`](Self::commit_now) for the poll thread, which waits up to `until`. `None` if that came first.
+    pub(super) fn commit_until(&self, until: Instant) -> Option<Result<(), CommitError>> {
+        let (reply, answer) = mpsc::sync_channel(1);
+        if self.commits.send(Request::Now(Box::new(move |result| drop(reply.try_send(result))))).is_err() {
+            return Some(Err(CommitError::Ended));
+        }
+        answer.recv_timeout(until.saturating_duration_since(Instant::now())).ok()
+    }
+
+    pub(super) fn end_commits(&self) {
+        let _ = self.commits.send(Request::End);
+    }
+
+    pub(super) fn commit_ended(&self, failed: bool) {
+        if failed {
+            let _ = self.commits_fail_since.compare_exchange(
+                u64::MAX,
+                self.now_ms(),
+                Ordering::Relaxed,
+                Ordering::Relaxed,
+            );
+        } else {
+            self.commits_fail_since.store(u64::MAX, Ordering::Relaxed);
+        }
+    }
+
+    /// How long commits have been failing.
+    pub(super) fn commits_fail_for(&self) -> Option<Duration> {
+        let since = self.commits_fail_since.load(Ordering::Relaxed);
+        (since != u64::MAX).then(|| self.age(since))
+    }
+
+    // The end.
+
+    /// Asks the runner to end by `deadline`; a nearer one replaces a later one, the first failure stays.
+    pub(super) fn stop(&self, deadline: Instant, failure: Option<RunError>) {
+        let mut stop = locked(&self.stop);
+        stop.deadline = Some(stop.deadline.map_or(deadline, |earlier| earlier.min(deadline)));
+        if stop.failure.is_none() {
+            stop.failure = failure;
+        }
+        drop(stop);
+        self.stopping.store(true, Ordering::Release);
+        for generation in self.owned() {
+            generation.end();
+        }
+        self.stop_told.notify_waiters();
+    }
+
+    /// Waits until the runner has to have ended.
+    pub(super) async fn deadline_passes(&self) {
+        loop {
+            let told = self.stop_told.notified();
+            tokio::pin!(told);
+            told.as_mut().enable();
+            tokio::select! {
+                () = told => {}
+                () = tokio::time::sleep_until(self.deadline().into()) => return,
+            }
+        }
+    }
+
+    /// Asks the runner to end in its own time: `drain`, and what it takes to leave.
+    pub(super) fn stop_by_itself(&self, failure: Option<RunError>) {
+        self.stop(crate::deadline::after(self.settings.drain.saturating_add(LEAVE)), failure);
+    }
+
+    pub(super) fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Acquire)
+    }
+
+    /// When the runner has to have ended; in the far future as long as nobody asked.
+    pub(super) fn deadline(&self) -> Instant {
+        locked(&self.stop).deadline.unwrap_or_else(|| crate::deadline::after(Duration::MAX))
+    }
+
+    pub(super) fn failure(&self) -> Option<RunError> {
+        locked(&self.stop).failure.clone()
+    }
+
+    /// `drain`, from now.
+    pub(super) fn drain_deadline(&self) -> Instant {
+        crate::deadline::after(self.settings.drain)
+    }
+
+    // Health.
+
+    pub(super) fn set_state(&self, state: State) {
+        let mut current = locked(&self.state);
+        // The last two are final.
+        if !matches!(*current, State::Stopped | State::Failed) {
+            *current = state;
+        }
+    }
+
+    pub(super) fn state(&self) -> State {
+        *locked(&self.state)
+    }
+
+    pub(super) fn set_last_error(&self, error: String) {
+        *locked(&self.last_error) = Some(error);
+    }
+
+    pub(super) fn last_error(&self) -> Option<String> {
+        locked(&self.last_error).clone()
+    }
+
+    /// An error of the client: ends the runner if it is final, else is what health tells.
+    pub(super) fn client_error(&self, error: KafkaError, reason: &str) {
+        if errors::is_final(&error) {
+            self.stop_by_itself(Some(RunError::Fatal(error)));
+        } else if reason.is_empty() {
+            self.set_last_error(error.to_string());
+        } else {
+            self.set_last_error(format!("{error}: {reason}"));
+        }
+    }
+
+    /// An error that came with the records of a partition.
+    pub(super) fn partition_error(&self, generation: &Generation, error: KafkaError) {
+        if errors::is_reset(&error) {
+            self.counters.add(Count::OffsetReset, 1);
+            diagnostics::warn(format_args!(
+                "partition {} of {}: {error}",
+                generation.partition,
+                generation.topic.escape_debug()
+            ));
+        }
+        self.client_error(error, "");
+    }
+
+    /// A task was dropped that had not ended, which only the end of its runtime does.
+    pub(super) fn runtime_gone(&self) {
+        self.stop(Instant::now() + COMMIT_TIME, Some(RunError::RuntimeGone));
+    }
+}

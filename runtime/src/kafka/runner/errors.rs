@@ -1,0 +1,68 @@
+//! Which errors of librdkafka end a runner.
+
+use rdkafka::error::KafkaError;
+use rdkafka::types::RDKafkaErrorCode;
+
+/// kafka.md K-13: a client that will never work again. All others heal, or are librdkafka's to heal.
+pub(super) fn is_final(error: &KafkaError) -> bool {
+    if matches!(error, KafkaError::MessageConsumptionFatal(_)) {
+        return true;
+    }
+    matches!(
+        error.rdkafka_error_code(),
+        Some(
+            RDKafkaErrorCode::Authentication
+                | RDKafkaErrorCode::SaslAuthenticationFailed
+                | RDKafkaErrorCode::FencedInstanceId
+                | RDKafkaErrorCode::Fatal
+                | RDKafkaErrorCode::Fenced
+        )
+    )
+}
+
+/// `max.poll.interval.ms` was exceeded: librdkafka has left the group and joins again (kafka.md K-12).
+pub(super) fn is_poll_exceeded(error: &KafkaError) -> bool {
+    error.rdkafka_error_code() == Some(RDKafkaErrorCode::PollExceeded)
+}
+
+/// A partition goes on at another offset than the one it was at.
+pub(super) fn is_reset(error: &KafkaError) -> bool {
+    matches!(
+        error.rdkafka_error_code(),
+        Some(
+            RDKafkaErrorCode::OffsetOutOfRange
+                | RDKafkaErrorCode::AutoOffsetReset
+                | RDKafkaErrorCode::LogTruncation
+        )
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_never_heals_is_final() {
+        use RDKafkaErrorCode as Code;
+        for code in [
+            Code::BrokerTransportFailure,
+            Code::AllBrokersDown,
+            Code::PollExceeded,
+            Code::Resolve,
+            Code::Ssl,
+            Code::UnknownTopicOrPartition,
+            Code::TopicAuthorizationFailed,
+            Code::NotCoordinator,
+            Code::OffsetOutOfRange,
+        ] {
+            assert!(!is_final(&KafkaError::MessageConsumption(code)), "{code:?}");
+            assert!(!is_final(&KafkaError::Global(code)), "{code:?}");
+        }
+        for code in
+            [Code::Authentication, Code::SaslAuthenticationFailed, Code::FencedInstanceId, Code::Fatal]
+        {
+            assert!(is_final(&KafkaError::Global(code)), "{code:?}");
+        }
+        assert!(is_final(&KafkaError::MessageConsumptionFatal(Code::UnknownMemberId)));
+    }
+}

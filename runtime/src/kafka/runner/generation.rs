@@ -1,0 +1,383 @@
+//! One acquisition of a partition: its queue, its tracker, its handlers, and how it ends.
+
+use std::fmt;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
+use std::time::{Duration, Instant};
+
+use rdkafka::consumer::base_consumer::PartitionQueue;
+use tokio::sync::Notify;
+use tokio::task::AbortHandle;
+
+use super::counters::Count;
+use super::engine::Engine;
+use super::pause::{Change, Pause};
+use super::rebalance::RunnerContext;
+use super::tracker::{Finished, Sequence, Tracker};
+
+/// How long the poll thread sleeps between two looks at a lock that user code holds.
+const LOOK_AGAIN: Duration = Duration::from_millis(1);
+
+/// A partition from its assignment to its end (kafka.md K-5). The next assignment of the same partition is another one.
+pub(super) struct Generation {
+    pub(super) number: u64,
+    pub(super) topic: Arc<str>,
+    pub(super) partition: i32,
+    engine: Arc<Engine>,
+    progress: Mutex<Progress>,
+    /// Told when the last handler of a generation that is ending is done.
+    idle: Condvar,
+    /// Held while a message is taken, so that the poll thread knows when nobody does.
+    queue: Mutex<Option<PartitionQueue<RunnerContext>>>,
+    /// `progress.state` is not `Open`; for looks without the lock.
+    over: AtomicBool,
+    told_over: Notify,
+    /// Told when the queue has messages, and when the generation is over.
+    pub(super) wake: Notify,
+    halted: OnceLock<String>,
+    /// Lanes that wait for a retry or the dead-letter topic.
+    blocked: AtomicUsize,
+    /// Whether the task of the partition waits until there is room in the lanes.
+    pub(super) waits_for_room: AtomicBool,
+    /// What the broker has committed for us; -1 before the first time.
+    pub(super) committed: AtomicI64,
+    /// End of the partition by the statistics, and where the group was then if nothing is finished yet; -1: unknown.
+    pub(super) end_offset: AtomicI64,
+    pub(super) start_offset: AtomicI64,
+    task: OnceLock<AbortHandle>,
+    pause: Mutex<Pause>,
+}
+
+#[derive(Debug, Default)]
+struct Progress {
+    state: State,
+    tracker: Tracker,
+    /// Jobs whose handler runs.
+    running: usize,
+    /// Records finished since the last commit.
+    uncommitted: u32,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum State {
+    #[default]
+    Open,
+    /// Nothing new starts, results still count.
+    Ending,
+    /// Results come too late.
+    Closed,
+}
+
+impl fmt::Debug for Generation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Generation")
+            .field("topic", &self.topic)
+            .field("partition", &self.partition)
+            .field("number", &self.number)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What there was in the queue.
+pub(super) enum Pulled<T> {
+    Item(T),
+    Empty,
+    Error(rdkafka::error::KafkaError),
+}
+
+/// What is committed of a generation, by the one function that says so.
+pub(super) struct Committable {
+    pub(super) next: i64,
+    pub(super) records: u32,
+}
+
+impl Generation {
+    pub(super) fn new(number: u64, topic: Arc<str>, partition: i32, engine: Arc<Engine>) -> Self {
+        Generation {
+            number,
+            topic,
+            partition,
+            engine,
+            progress: Mutex::default(),
+            idle: Condvar::new(),
+            queue: Mutex::new(None),
+            over: AtomicBool::new(false),
+            told_over: Notify::new(),
+            wake: Notify::new(),
+            halted: OnceLock::new(),
+            blocked: AtomicUsize::new(0),
+            waits_for_room: AtomicBool::new(false),
+            committed: AtomicI64::new(-1),
+            end_offset: AtomicI64::new(-1),
+            start_offset: AtomicI64::new(-1),
+            task: OnceLock::new(),
+            pause: Mutex::default(),
+        }
+    }
+
+    pub(super) fn engine(&self) -> &Arc<Engine> {
+        &self.engine
+    }
+
+    fn progress(&self) -> MutexGuard<'_, Progress> {
+        // Nothing under this lock calls user code; a poisoned one is as good as any.
+        self.progress.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    // The task of the partition.
+
+    pub(super) fn set_queue(&self, queue: PartitionQueue<RunnerContext>) {
+        *self.queue.lock().unwrap_or_else(PoisonError::into_inner) = Some(queue);
+    }
+
+    pub(super) fn set_task(&self, task: AbortHandle) {
+        // Set once, by whoever spawned it.
+        let _ = self.task.set(task);
+    }
+
+    /// Takes a message out of the queue. The queue is shared with the generations before and after this one, so a
+    /// generation that is over does not touch it.
+    pub(super) fn pull<T>(
+        &self,
+        take: impl FnOnce(&rdkafka::message::BorrowedMessage<'_>) -> T,
+    ) -> Pulled<T> {
+        let queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.is_over() {
+            return Pulled::Empty;
+        }
+        match queue.as_ref().and_then(|queue| queue.poll(Duration::ZERO)) {
+            Some(Ok(message)) => Pulled::Item(take(&message)),
+            Some(Err(error)) => Pulled::Error(error),
+            None => Pulled::Empty,
+        }
+    }
+
+    /// Notes that a record was taken. `None` if the generation is over: the record is delivered again.
+    pub(super) fn take(&self, offset: i64) -> Option<Sequence> {
+        let mut progress = self.progress();
+        (progress.state == State::Open).then(|| progress.tracker.take(offset, self.engine.now_ms()))
+    }
+
+    /// Notes that a handler starts, unless nothing may start any more.
+    pub(super) fn start(self: &Arc<Self>) -> Option<Running> {
+        let mut progress = self.progress();
+        (progress.state == State::Open).then(|| {
+            progress.running += 1;
+            drop(progress);
+            Running { generation: Some(Arc::clone(self)) }
+        })
+    }
+
+    /// Notes that records are finished. Answers how many records wait for their commit, or `None` if it is too late.
+    pub(super) fn finish(&self, sequences: &[Sequence]) -> Option<u32> {
+        let mut progress = self.progress();
+        if progress.state == State::Closed {
+            drop(progress);
+            self.engine.counters.add(Count::LateResult, sequences.len() as u64);
+            return None;
+        }
+        for sequence in sequences {
+            if progress.tracker.finish(*sequence) != Finished::Unknown {
+                progress.uncommitted = progress.uncommitted.saturating_add(1);
+            }
+        }
+        Some(progress.uncommitted)
+    }
+
+    // The end.
+
+    pub(super) fn is_over(&self) -> bool {
+        self.over.load(Ordering::Acquire)
+    }
+
+    /// Waits until the generation is over.
+    pub(super) async fn over(&self) {
+        let told = self.told_over.notified();
+        tokio::pin!(told);
+        told.as_mut().enable();
+        if !self.is_over() {
+            told.await;
+        }
+    }
+
+    /// Nothing new starts, waits are cut; handlers that run may finish.
+    pub(super) fn end(&self) {
+        let mut progress = self.progress();
+        if progress.state == State::Open {
+            progress.state = State::Ending;
+        }
+        drop(progress);
+        self.tell_over();
+    }
+
+    fn tell_over(&self) {
+        self.over.store(true, Ordering::Release);
+        self.told_over.notify_waiters();
+        self.wake.notify_one();
+    }
+
+    /// Results no longer count.
+    pub(super) fn close(&self) {
+        self.progress().state = State::Closed;
+        self.tell_over();
+    }
+
+    /// Waits until no handler runs and nobody takes a message; by std primitives, because it runs in a rebalance. False
+    /// if `until` or the runner's own deadline came first.
+    pub(super) fn wait_idle(&self, until: impl Fn() -> Instant) -> bool {
+        let mut progress = self.progress();
+        while progress.running > 0 {
+            let left = until().saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return false;
+            }
+            // The deadline may come nearer meanwhile.
+            let step = left.min(Duration::from_millis(50));
+            progress = self.idle.wait_timeout(progress, step).unwrap_or_else(PoisonError::into_inner).0;
+        }
+        drop(progress);
+        loop {
+            match self.queue.try_lock() {
+                Ok(_) | Err(TryLockError::Poisoned(_)) => return true,
+                Err(TryLockError::WouldBlock) if Instant::now() < until() => std::thread::sleep(LOOK_AGAIN),
+                Err(TryLockError::WouldBlock) => return false,
+            }
+        }
+    }
+
+    /// Takes the queue away, on the poll thread. False if user code holds it just now.
+    pub(super) fn drop_queue(&self) -> bool {
+        let taken = match self.queue.try_lock() {
+            Ok(mut queue) => queue.take(),
+            Err(TryLockError::Poisoned(queue)) => queue.into_inner().take(),
+            Err(TryLockError::WouldBlock) => return false,
+        };
+        drop(taken);
+        true
+    }
+
+    /// Drops the task with the handlers it runs, at their next await.
+    pub(super) fn abort(&self) {
+        if let Some(task) = self.task.get() {
+            task.abort();
+        }
+    }
+
+    pub(super) fn is_idle(&self) -> bool {
+        self.progress().running == 0
+    }
+
+    // Commits.
+
+    /// What may be committed and is not yet.
+    pub(super) fn committable(&self) -> Option<Committable> {
+        let mut progress = self.progress();
+        if progress.state == State::Closed {
+            return None;
+        }
+        let next = progress.tracker.watermark()?;
+        (next != self.committed.load(Ordering::Relaxed))
+            .then(|| Committable { next, records: std::mem::take(&mut progress.uncommitted) })
+    }
+
+    /// The commit of these failed; the next one counts them again.
+    pub(super) fn not_committed(&self, records: u32) {
+        let mut progress = self.progress();
+        progress.uncommitted = progress.uncommitted.saturating_add(records);
+    }
+
+    // What health and the pause look at.
+
+    /// The next offset that the group would get from here, if that is known.
+    pub(super) fn watermark(&self) -> Option<i64> {
+        self.progress().tracker.watermark()
+    }
+
+    /// Engine time at which the oldest unfinished record was taken.
+    pub(super) fn oldest_ms(&self) -> Option<u64> {
+        self.progress().tracker.oldest_ms()
+    }
+
+    /// End of the partition − watermark, by the last statistics.
+    pub(super) fn lag(&self) -> Option<i64> {
+        let end = Some(self.end_offset.load(Ordering::Relaxed)).filter(|end| *end >= 0)?;
+        let start = self.start_offset.load(Ordering::Relaxed);
+        let next = self.watermark().or((start >= 0).then_some(start))?;
+        Some(end.saturating_sub(next).max(0))
+    }
+
+    pub(super) fn add_blocked(&self, blocked: bool) {
+        if blocked {
+            self.blocked.fetch_add(1, Ordering::Relaxed);
+        } else {
+            self.blocked.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether nothing goes on in this partition: halted, or a lane waits and none has room for more.
+    pub(super) fn is_blocked(&self) -> bool {
+        let waits = self.blocked.load(Ordering::Relaxed) > 0;
+        self.halted().is_some()
+            || waits && (!self.engine.has_key_lanes() || self.waits_for_room.load(Ordering::Relaxed))
+    }
+
+    /// Notes at this engine time whether the partition is blocked.
+    pub(super) fn step_pause(&self, now_ms: u64) -> Option<Change> {
+        let blocked = self.is_blocked();
+        self.pause.lock().unwrap_or_else(PoisonError::into_inner).step(now_ms, blocked)
+    }
+
+    pub(super) fn is_paused(&self) -> bool {
+        self.pause.lock().unwrap_or_else(PoisonError::into_inner).is_paused()
+    }
+
+    /// Records that were taken and are not finished.
+    pub(super) fn unfinished(&self) -> usize {
+        self.progress().tracker.unfinished()
+    }
+
+    /// Nothing starts any more until the partition is assigned again.
+    pub(super) fn halt(&self, reason: String) {
+        crate::diagnostics::warn(format_args!(
+            "partition {} of {} is halted: {}",
+            self.partition,
+            self.topic.escape_debug(),
+            reason.escape_debug()
+        ));
+        let _ = self.halted.set(reason);
+        self.end();
+    }
+
+    /// [`halt`](Self::halt), and what is finished is not committed either.
+    pub(super) fn halt_uncommitted(&self, reason: String) {
+        self.close();
+        self.halt(reason);
+    }
+
+    pub(super) fn halted(&self) -> Option<&str> {
+        self.halted.get().map(String::as_str)
+    }
+}
+
+/// A handler that runs; dropping it without [`done`](Self::done) leaves its records unfinished.
+pub(super) struct Running {
+    generation: Option<Arc<Generation>>,
+}
+
+impl Running {
+    /// The handler is done; first its records are finished, so that a revoke that waits for it commits them.
+    pub(super) fn done(self) {
+        drop(self);
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let Some(generation) = self.generation.take() else { return };
+        let mut progress = generation.progress();
+        progress.running = progress.running.saturating_sub(1);
+        if progress.running == 0 && progress.state != State::Open {
+            generation.idle.notify_all();
+        }
+    }
+}

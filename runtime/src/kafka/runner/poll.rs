@@ -1,0 +1,138 @@
+//! The poll thread: rebalances, errors, statistics, pauses, and the end. It runs no user code (kafka.md K-4).
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rdkafka::Message as _;
+use rdkafka::consumer::BaseConsumer;
+use rdkafka::message::BorrowedMessage;
+
+use super::counters::Count;
+use super::engine::Engine;
+use super::error::{Report, RunError};
+use super::health::State;
+use super::pause;
+use super::rebalance::RunnerContext;
+use super::{commit, errors, metrics};
+use crate::diagnostics;
+
+/// How long one poll waits; what the thread is asked waits as long.
+const POLL: Duration = Duration::from_millis(50);
+
+/// How often the thread looks for blocked partitions.
+const LOOK_FOR_BLOCKED_MS: u64 = 250;
+
+/// What the commit and the farewell to the group get of a deadline, at most, and of one that is over.
+const LEAVE: Duration = Duration::from_secs(10);
+const LAST_COMMIT: Duration = Duration::from_millis(500);
+
+/// How a runner ended.
+pub(super) type Outcome = Result<Report, RunError>;
+
+/// Polls until the runner is asked to end, then ends it.
+pub(super) fn run(engine: &Arc<Engine>, consumer: Arc<BaseConsumer<RunnerContext>>, end: End) {
+    engine.set_state(State::Joining);
+    let mut looked_ms = 0;
+    while !engine.is_stopping() {
+        let now = poll(engine, &consumer);
+        if now.saturating_sub(looked_ms) >= LOOK_FOR_BLOCKED_MS {
+            looked_ms = now;
+            for generation in engine.owned() {
+                if let Some(change) = generation.step_pause(now) {
+                    pause::apply(change, &generation, &consumer);
+                }
+            }
+        }
+        engine.drop_queues();
+    }
+    close(engine, consumer, end);
+}
+
+/// Polls once; gives the engine's time.
+fn poll(engine: &Arc<Engine>, consumer: &Arc<BaseConsumer<RunnerContext>>) -> u64 {
+    let polled = consumer.poll(POLL);
+    let now = engine.tick();
+    engine.last_poll_ms.store(now, Ordering::Relaxed);
+    match polled {
+        None => {}
+        Some(Ok(message)) => stray(engine, &message),
+        Some(Err(error)) if errors::is_poll_exceeded(&error) => {
+            engine.counters.add(Count::PollExceeded, 1);
+            metrics::rebalanced(Count::PollExceeded, Duration::ZERO, engine);
+            diagnostics::warn(format_args!(
+                "max.poll.interval.ms was exceeded: the group has gone on without this member, which joins again"
+            ));
+            for generation in engine.owned() {
+                generation.close();
+            }
+            engine.set_state(State::Joining);
+            engine.set_last_error(error.to_string());
+        }
+        Some(Err(error)) => engine.client_error(error, ""),
+    }
+    now
+}
+
+/// A message that came past its partition's queue, where the watermark would pass over it. It cannot be handled here, so
+/// its partition stops: nothing is lost, and the next assignment begins with it.
+fn stray(engine: &Engine, message: &BorrowedMessage<'_>) {
+    if let Some(generation) = engine.find(message.topic(), message.partition()) {
+        generation
+            .halt_uncommitted(format!("offset {} came outside of the partition's queue", message.offset()));
+    }
+}
+
+/// What the thread leaves behind.
+pub(super) struct End {
+    /// Ends the tasks of the lanes.
+    pub(super) end_lanes: Box<dyn FnOnce() + Send>,
+    pub(super) committer: thread::JoinHandle<()>,
+    pub(super) tell: Box<dyn FnOnce(Outcome) + Send>,
+}
+
+/// kafka.md K-11: stop taking, drain, commit, leave the group.
+fn close(engine: &Arc<Engine>, consumer: Arc<BaseConsumer<RunnerContext>>, end: End) {
+    engine.set_state(State::Draining);
+    for generation in engine.owned() {
+        generation.end();
+    }
+    let begun = Instant::now();
+    let drain_until = engine.drain_deadline();
+    // Asked for each time: a second signal brings the deadline nearer.
+    let drain_until = || {
+        let deadline = engine.deadline();
+        let leave = LEAVE.min(deadline.saturating_duration_since(begun) / 4);
+        drain_until.min(deadline.checked_sub(leave).unwrap_or(deadline))
+    };
+    // Still polling: the group goes on meanwhile.
+    while engine.owned().iter().any(|generation| !generation.is_idle())
+        && Instant::now() < drain_until()
+        && !matches!(engine.failure(), Some(RunError::RuntimeGone))
+    {
+        poll(engine, &consumer);
+    }
+    let now = Instant::now();
+    commit::before_leaving(engine, engine.deadline().clamp(now + LAST_COMMIT, now + LEAVE));
+    let mut unfinished = 0;
+    for generation in engine.owned() {
+        unfinished += generation.unfinished();
+        engine.release(&generation);
+        generation.abort();
+    }
+    (end.end_lanes)();
+    engine.end_commits();
+    // The last one who holds the client closes it, and that has to be this thread (kafka.md R-13). It stays as long as
+    // that takes; whoever waits for the runner waits up to the deadline.
+    while !(engine.drop_queues() && end.committer.is_finished() && Arc::strong_count(&consumer) == 1) {
+        thread::sleep(Duration::from_millis(1));
+    }
+    drop(consumer);
+    let failure = engine.failure();
+    engine.set_state(if failure.is_some() { State::Failed } else { State::Stopped });
+    (end.tell)(match failure {
+        Some(failure) => Err(failure),
+        None => Ok(engine.counters.report(unfinished as u64)),
+    });
+}

@@ -1,0 +1,182 @@
+//! Rebalances: queues are split off before the assign, handlers are awaited before the unassign.
+
+use std::fmt;
+use std::sync::{Arc, OnceLock, Weak};
+use std::time::{Duration, Instant};
+
+use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext, RebalanceProtocol};
+use rdkafka::error::{KafkaError, KafkaResult};
+use rdkafka::types::RDKafkaRespErr;
+use rdkafka::{ClientContext, TopicPartitionList};
+
+use super::counters::Count;
+use super::engine::Engine;
+use super::generation::Generation;
+use super::health::State;
+use super::{metrics, statistics};
+use crate::diagnostics;
+
+/// What a commit gets beyond the wait for handlers, as far as `max.poll.interval.ms` allows.
+const COMMIT_TIME: Duration = Duration::from_secs(10);
+
+pub(super) type Spawn = Box<dyn Fn(&Arc<Generation>) + Send + Sync>;
+
+/// What librdkafka calls. Its callbacks run inside of `poll`, so those for rebalances on the poll thread.
+pub(super) struct RunnerContext {
+    pub(super) engine: Arc<Engine>,
+    /// Starts the task of a partition.
+    pub(super) spawn: Spawn,
+    /// Weak, because the consumer owns its context (kafka.md R-13).
+    pub(super) consumer: OnceLock<Weak<BaseConsumer<RunnerContext>>>,
+}
+
+impl fmt::Debug for RunnerContext {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RunnerContext").field("engine", &self.engine).finish_non_exhaustive()
+    }
+}
+
+impl ClientContext for RunnerContext {
+    fn stats_raw(&self, statistics: &[u8]) {
+        statistics::received(&self.engine, statistics);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        // librdkafka's own log line has told it; here only what ends the runner or shows in health.
+        self.engine.client_error(error, reason);
+    }
+}
+
+impl ConsumerContext for RunnerContext {
+    fn rebalance(
+        &self,
+        consumer: &BaseConsumer<Self>,
+        event: RDKafkaRespErr,
+        partitions: &mut TopicPartitionList,
+    ) {
+        let begun = Instant::now();
+        let (what, done) = match event {
+            RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS => {
+                (Count::Assign, self.assign(consumer, partitions))
+            }
+            RDKafkaRespErr::RD_KAFKA_RESP_ERR__REVOKE_PARTITIONS => {
+                let what = if consumer.assignment_lost() { Count::Lost } else { Count::Revoke };
+                (what, self.revoke(consumer, partitions, what))
+            }
+            _ => return,
+        };
+        if let Err(error) = done {
+            diagnostics::warn(format_args!("a rebalance failed: {error}"));
+            self.engine.set_last_error(error.to_string());
+        }
+        self.engine.counters.add(what, 1);
+        metrics::rebalanced(what, begun.elapsed(), &self.engine);
+        diagnostics::info(format_args!(
+            "group {}: {} of {} partitions, {} ms",
+            self.engine.constants().group.escape_debug(),
+            match what {
+                Count::Assign => "assignment",
+                Count::Lost => "loss",
+                _ => "revocation",
+            },
+            partitions.count(),
+            begun.elapsed().as_millis()
+        ));
+    }
+}
+
+impl RunnerContext {
+    fn assign(&self, consumer: &BaseConsumer<Self>, partitions: &TopicPartitionList) -> KafkaResult<()> {
+        let Some(owner) = self.consumer.get().and_then(Weak::upgrade).filter(|_| !self.engine.is_stopping())
+        else {
+            // Closing: whoever is still in the group gets them.
+            return consumer.unassign();
+        };
+        let mut acquired = Vec::with_capacity(partitions.count());
+        for element in partitions.elements() {
+            let (topic, partition) = (element.topic(), element.partition());
+            let generation = self.engine.acquire(topic, partition);
+            // Before the assign: what is fetched earlier would stay in the common queue (kafka.md R-13).
+            if let Some(mut queue) = owner.split_partition_queue(topic, partition) {
+                let awaited = Arc::downgrade(&generation);
+                queue.set_nonempty_callback(move || {
+                    if let Some(generation) = awaited.upgrade() {
+                        generation.wake.notify_one();
+                    }
+                });
+                generation.set_queue(queue);
+            }
+            acquired.push(generation);
+        }
+        match consumer.rebalance_protocol() {
+            RebalanceProtocol::Cooperative => consumer.incremental_assign(partitions)?,
+            RebalanceProtocol::Eager | RebalanceProtocol::None => consumer.assign(partitions)?,
+        }
+        for generation in &acquired {
+            (self.spawn)(generation);
+        }
+        self.engine.set_state(State::Running);
+        Ok(())
+    }
+
+    fn revoke(
+        &self,
+        consumer: &BaseConsumer<Self>,
+        partitions: &TopicPartitionList,
+        what: Count,
+    ) -> KafkaResult<()> {
+        let gone: Vec<_> = partitions
+            .elements()
+            .iter()
+            .filter_map(|element| self.engine.find(element.topic(), element.partition()))
+            .collect();
+        if what == Count::Lost {
+            // kafka.md K-6: others may have them already, so there is nothing to wait for and nothing to commit.
+            for generation in &gone {
+                generation.close();
+            }
+        } else if !gone.is_empty() {
+            self.drain(&gone);
+        }
+        for generation in &gone {
+            self.engine.release(generation);
+        }
+        self.engine.drop_queues();
+        match consumer.rebalance_protocol() {
+            RebalanceProtocol::Cooperative => {
+                if what == Count::Lost {
+                    self.engine.set_state(State::Joining);
+                }
+                consumer.incremental_unassign(partitions)
+            }
+            RebalanceProtocol::Eager | RebalanceProtocol::None => {
+                self.engine.set_state(State::Joining);
+                consumer.unassign()
+            }
+        }
+    }
+
+    /// Nothing new starts, handlers are awaited, what they finished is committed.
+    fn drain(&self, gone: &[Arc<Generation>]) {
+        for generation in gone {
+            generation.end();
+        }
+        let begun = Instant::now();
+        let limit = self.engine.settings.drain.min(self.engine.max_poll_interval / 2);
+        let until = begun + limit;
+        for generation in gone {
+            if !generation.wait_idle(|| until.min(self.engine.deadline())) {
+                diagnostics::warn(format_args!(
+                    "a handler of partition {} of {} runs on after {} ms: its partition is revoked, and its record will be \
+                     delivered again",
+                    generation.partition,
+                    generation.topic.escape_debug(),
+                    begun.elapsed().as_millis()
+                ));
+            }
+        }
+        // Beyond `max.poll.interval.ms` the partitions would be lost in any case.
+        let commit_until = begun + (limit + COMMIT_TIME).min(self.engine.max_poll_interval.mul_f64(0.75));
+        super::commit::before_leaving(&self.engine, commit_until);
+    }
+}

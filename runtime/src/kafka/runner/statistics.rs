@@ -1,0 +1,100 @@
+//! Lag, from librdkafka's statistics: parsed on the user's runtime, because it takes up to half a millisecond.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use serde::Deserialize;
+
+use super::engine::Engine;
+
+/// What is read of the statistics; the rest is skipped. The names are librdkafka's.
+#[derive(Debug, Deserialize)]
+struct Statistics {
+    #[serde(default)]
+    topics: HashMap<String, Topic>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Topic {
+    #[serde(default)]
+    partitions: HashMap<String, Partition>,
+}
+
+/// Values below zero mean that nothing is known (kafka.md R-15).
+#[derive(Debug, Deserialize)]
+struct Partition {
+    #[serde(default = "unknown")]
+    partition: i32,
+    /// End of what may be read: of the last transaction with `read_committed`.
+    #[serde(default = "unknown_offset")]
+    ls_offset: i64,
+    #[serde(default = "unknown_offset")]
+    hi_offset: i64,
+    #[serde(default = "unknown_offset")]
+    committed_offset: i64,
+    #[serde(default = "unknown_offset")]
+    lo_offset: i64,
+}
+
+fn unknown() -> i32 {
+    -1
+}
+
+fn unknown_offset() -> i64 {
+    -1
+}
+
+impl Partition {
+    fn end(&self) -> i64 {
+        if self.ls_offset >= 0 { self.ls_offset } else { self.hi_offset }
+    }
+
+    /// Where the group is as long as nothing is finished here.
+    fn start(&self) -> i64 {
+        if self.committed_offset >= 0 { self.committed_offset } else { self.lo_offset }
+    }
+}
+
+/// Takes statistics from the poll thread.
+pub(super) fn received(engine: &Arc<Engine>, statistics: &[u8]) {
+    let (engine, statistics) = (Arc::clone(engine), statistics.to_owned());
+    engine.runtime.clone().spawn(async move { note(&engine, &statistics) });
+}
+
+fn note(engine: &Engine, statistics: &[u8]) {
+    let statistics: Statistics = match serde_json::from_slice(statistics) {
+        Ok(statistics) => statistics,
+        Err(error) => {
+            crate::diagnostics::info(format_args!("librdkafka's statistics were not understood: {error}"));
+            return;
+        }
+    };
+    for (topic, partitions) in &statistics.topics {
+        for partition in partitions.partitions.values().filter(|partition| partition.partition >= 0) {
+            if let Some(generation) = engine.find(topic, partition.partition) {
+                generation.end_offset.store(partition.end(), Ordering::Relaxed);
+                generation.start_offset.store(partition.start(), Ordering::Relaxed);
+                super::metrics::lag(&generation);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn unknown_values_are_below_zero() {
+        let text = br#"{"name":"x","topics":{"orders":{"topic":"orders","partitions":{
+            "0":{"partition":0,"ls_offset":90,"hi_offset":100,"committed_offset":40,"lo_offset":0,"fetchq_cnt":7},
+            "1":{"partition":1,"ls_offset":-1001,"hi_offset":100,"committed_offset":-1001,"lo_offset":3},
+            "-1":{"partition":-1,"ls_offset":-1001,"hi_offset":-1001}}}}}"#;
+        let parsed: Statistics = serde_json::from_slice(text).unwrap();
+        let partitions = &parsed.topics["orders"].partitions;
+        assert_eq!((partitions["0"].end(), partitions["0"].start()), (90, 40));
+        assert_eq!((partitions["1"].end(), partitions["1"].start()), (100, 3));
+        assert!(partitions["-1"].end() < 0 && partitions["-1"].start() < 0);
+    }
+}
