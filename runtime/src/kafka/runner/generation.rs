@@ -184,6 +184,11 @@ impl Generation {
         Some(progress.uncommitted)
     }
 
+    /// [`finish`](Self::finish) before the handler is done.
+    pub(super) fn acknowledge(&self, sequences: &[Sequence]) -> bool {
+        self.finish(sequences).inspect(|uncommitted| self.engine.finished(*uncommitted)).is_some()
+    }
+
     // The end.
 
     pub(super) fn is_over(&self) -> bool {

@@ -11,7 +11,6 @@ use tokio::sync::watch;
 
 use super::engine::Engine;
 use super::error::RunError;
-use super::generation::Generation;
 use super::handle::RunnerHandle;
 use super::lanes::{self, Lanes};
 use super::poll::{self, End};

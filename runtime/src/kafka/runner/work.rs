@@ -134,6 +134,12 @@ impl Job {
     pub(super) fn count(&self, what: Count) {
         self.generation.engine().count(what, self);
     }
+
+    /// Finishes records before the job is over: those of a batch that are settled already. True if they are still ours; a
+    /// second time changes nothing.
+    pub(super) fn acknowledge(&self) -> bool {
+        self.generation.acknowledge(self.sequences.as_slice())
+    }
 }
 
 /// See [`Job::blocked`].
