@@ -6,3 +6,4 @@ mod alone;
 mod messages;
 mod network;
 mod support;
+mod traces;

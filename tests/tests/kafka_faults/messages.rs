@@ -25,13 +25,13 @@ static CAPTURED: [CapturedHeader; 2] =
     [CapturedHeader::new("x", "app.x"), CapturedHeader::new("last", "app.last")];
 
 /// The headers with which `cx` travels.
-fn carrying(cx: &Context) -> Vec<RawHeader> {
+pub(crate) fn carrying(cx: &Context) -> Vec<RawHeader> {
     let mut headers: Vec<(String, Vec<u8>)> = Vec::new();
     inject_context(cx, &mut headers);
     headers.into_iter().map(|(name, value)| (name.into_bytes(), Some(value))).collect()
 }
 
-fn header(name: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> RawHeader {
+pub(crate) fn header(name: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> RawHeader {
     (name.as_ref().to_vec(), Some(value.as_ref().to_vec()))
 }
 

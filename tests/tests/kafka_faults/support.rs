@@ -22,16 +22,18 @@ pub(crate) const TOPIC: &str = "orders";
 /// For what takes a moment unless something is broken.
 pub(crate) const WAIT: Duration = Duration::from_secs(30);
 
+static TELEMETRY: OnceLock<(Telemetry, MemoryExporter)> = OnceLock::new();
+
 /// The telemetry of this process, which all its tests share; they keep apart by their trace ids.
-fn telemetry() -> &'static (Telemetry, MemoryExporter) {
-    static TELEMETRY: OnceLock<(Telemetry, MemoryExporter)> = OnceLock::new();
+pub(crate) fn telemetry() -> &'static (Telemetry, MemoryExporter) {
+    install(Setup::new("kafka-faults"))
+}
+
+/// The telemetry of a process that has one test: set up like this, if it is the first.
+pub(crate) fn install(setup: Setup) -> &'static (Telemetry, MemoryExporter) {
     TELEMETRY.get_or_init(|| {
         let memory = MemoryExporter::with_traces(100_000);
-        let setup = Setup::new("kafka-faults")
-            .without_environment()
-            .exporters([])
-            .exporter(memory.clone())
-            .subscriber(false);
+        let setup = setup.without_environment().exporters([]).exporter(memory.clone()).subscriber(false);
         (setup.install().unwrap(), memory)
     })
 }
