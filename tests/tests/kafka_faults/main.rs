@@ -5,5 +5,6 @@
 mod alone;
 mod messages;
 mod network;
+mod producers;
 mod support;
 mod traces;
