@@ -23,6 +23,7 @@ pub(super) const CONVERSATION_ID: &str = "messaging.message.conversation_id";
 pub(super) const BODY_SIZE: &str = "messaging.message.body.size";
 pub(super) const SERVER_ADDRESS: &str = "server.address";
 pub(super) const SERVER_PORT: &str = "server.port";
+pub(super) const CLUSTER_ID: &str = "messaging.kafka.cluster.id";
 #[cfg(feature = "metrics")]
 pub(super) const ERROR_TYPE: &str = "error.type";
 pub(super) const QUEUE_TIME: &str = "throughline.messaging.queue_time_ms";
@@ -58,6 +59,11 @@ pub(super) fn offset(offset: i64) -> Option<KeyValue> {
 /// kafka.md A-6: on operations of batch APIs, also for none and for one.
 pub(super) fn batch_count(count: u64) -> KeyValue {
     KeyValue::new(BATCH_COUNT, i64::try_from(count).unwrap_or(i64::MAX))
+}
+
+/// kafka.md A-15.
+pub(super) fn body_size(bytes: usize) -> KeyValue {
+    KeyValue::new(BODY_SIZE, i64::try_from(bytes).unwrap_or(i64::MAX))
 }
 
 /// kafka.md A-14: the one broker of `bootstrap.servers`; with several it is not known which one serves.

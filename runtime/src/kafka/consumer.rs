@@ -50,9 +50,6 @@ use crate::span::{self, Options, OwnedSpan, Span};
 
 static OLD_RECORD_SEEN: AtomicBool = AtomicBool::new(false);
 
-/// A longer header is not captured, in bytes.
-const MAX_CAPTURED_BYTES: usize = 256;
-
 /// Begins the process span of a synchronous handler. True if it records.
 pub fn enter<M, O>(span: &mut Span, measure: &mut Measure, message: &M, options: O) -> bool
 where
@@ -225,7 +222,7 @@ impl<'m, M: ConsumedMessage + ?Sized> Details<'m, M> {
         match self.message.value_bytes() {
             None => all.push(KeyValue::new(attributes::TOMBSTONE, true)),
             Some(bytes) if self.sizes => {
-                all.push(KeyValue::new(attributes::BODY_SIZE, i64::try_from(bytes).unwrap_or(i64::MAX)));
+                all.push(attributes::body_size(bytes));
             }
             Some(_) => {}
         }
@@ -237,11 +234,7 @@ impl<'m, M: ConsumedMessage + ?Sized> Details<'m, M> {
         let named = named.into_iter().filter_map(|(header, attribute)| Some((header?, attribute)));
         let captured = self.captured.iter().map(|captured| (captured.header, captured.attribute));
         for (header, attribute) in named.chain(captured) {
-            let value = headers::last(self.message.header_view(), header);
-            let text = value
-                .filter(|value| value.len() <= MAX_CAPTURED_BYTES)
-                .and_then(|value| str::from_utf8(value).ok());
-            all.extend(text.map(|text| KeyValue::new(attribute, text.to_owned())));
+            all.extend(headers::captured(self.message.header_view(), header, attribute));
         }
         all
     }

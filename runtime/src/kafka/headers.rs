@@ -2,6 +2,7 @@
 
 use std::ops::ControlFlow;
 
+use opentelemetry::KeyValue;
 use rdkafka::Message;
 use rdkafka::message::{BorrowedHeaders, BorrowedMessage, OwnedHeaders, OwnedMessage, ToBytes};
 use rdkafka::producer::{BaseRecord, FutureRecord};
@@ -96,6 +97,19 @@ impl<K: ToBytes + ?Sized, P: ToBytes + ?Sized, D: IntoOpaque> HeaderEdit for Bas
     fn append(&mut self, name: &str, value: &str) {
         self.headers.append(name, value);
     }
+}
+
+/// A longer header is not captured, in bytes.
+const MAX_CAPTURED_BYTES: usize = 256;
+
+/// A header as an attribute, if it is UTF-8 and not too long.
+pub(super) fn captured<H: HeaderView + ?Sized>(
+    headers: &H,
+    header: &str,
+    attribute: &'static str,
+) -> Option<KeyValue> {
+    let value = last(headers, header).filter(|value| value.len() <= MAX_CAPTURED_BYTES)?;
+    Some(KeyValue::new(attribute, str::from_utf8(value).ok()?.to_owned()))
 }
 
 /// The value of the last header called `name`, ignoring ASCII case.

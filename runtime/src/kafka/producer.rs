@@ -1,71 +1,104 @@
 //! A producer in place of `FutureProducer` whose spans end at the delivery report.
 
-use std::borrow::Cow;
 use std::fmt;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use opentelemetry::trace::{Link, TraceContextExt as _};
-use opentelemetry::{Context, KeyValue};
-use rdkafka::client::{Client, DefaultClientContext};
+use rdkafka::client::{Client as NativeClient, DefaultClientContext};
 use rdkafka::config::{ClientConfig, FromClientConfig, FromClientConfigAndContext};
 use rdkafka::consumer::ConsumerGroupMetadata;
 use rdkafka::error::{KafkaError, KafkaResult};
-use rdkafka::message::{OwnedMessage, Timestamp, ToBytes};
-use rdkafka::producer::future_producer::OwnedDeliveryResult;
-use rdkafka::producer::{BaseRecord, FutureRecord, Producer, PurgeConfig, ThreadedProducer};
+use rdkafka::message::{DeliveryResult, OwnedHeaders, OwnedMessage, Timestamp, ToBytes};
+use rdkafka::producer::future_producer::{Delivery, OwnedDeliveryResult};
+use rdkafka::producer::{BaseRecord, FutureRecord, Producer, ProducerContext, PurgeConfig, ThreadedProducer};
 use rdkafka::types::{RDKafkaConfRes, RDKafkaErrorCode};
 use rdkafka::util::Timeout;
 use rdkafka::{ClientContext, TopicPartitionList};
 
-use super::delivery::{DeliveryFuture, InFlight, Pending, TracedContext};
-use super::{KeyText, attributes};
-use crate::propagation;
-use crate::span::{self, Kind, Options, OwnedSpan, Site};
-use crate::trace_context::CreationContext;
+use super::batch_send::{self, BatchSend};
+use super::client::Client;
+use super::delivery::{DeliveryFuture, Held, InFlight, Pending};
+use super::guarded::client_context;
+use super::outgoing::{OutgoingRecord, without_context};
+use super::record::Record;
+use super::send_options::SendOptions;
+use super::sending::{Outgoing, Profile, Sending};
+use crate::propagation::{Refusal, refuse};
+use crate::span;
 
 /// How long a send waits for room in the queue before it looks again without a report.
 const QUEUE_FULL_PAUSE: Duration = Duration::from_millis(100);
-
-static SEND: Site = Site::internal("send", Kind::Producer);
 
 /// A producer for asynchronous code that puts the trace context into every record and makes a span per send.
 ///
 /// Takes the place of `rdkafka`'s `FutureProducer`: same construction, same `send` and `send_result`. Differences:
 ///
-/// * The PRODUCER span lasts from the call to the broker's acknowledgement and carries partition and offset, also when
-///   the caller dropped the future (the record is delivered all the same).
+/// * The span lasts from the call to the broker's acknowledgement and carries partition and offset, also when the
+///   caller dropped the future (the record is delivered all the same).
 /// * `traceparent` is replaced in the record's headers, never added a second time.
 /// * With a full queue, `send` tries again at the next delivery report instead of every 100 ms.
+/// * A record that is too large only with the trace headers is sent without them.
 ///
 /// ```no_run
 /// use std::time::Duration;
 /// use rdkafka::ClientConfig;
 /// use rdkafka::producer::FutureRecord;
-/// use throughline::kafka::TracedProducer;
+/// use throughline::kafka::{Record, TracedProducer};
 ///
 /// # async fn example() -> rdkafka::error::KafkaResult<()> {
 /// let producer: TracedProducer = ClientConfig::new().set("bootstrap.servers", "localhost:9092").create()?;
 /// let record = FutureRecord::to("orders").key("order-7").payload("{}");
 /// producer.send(record, Duration::from_secs(5)).await.map_err(|(error, _record)| error)?;
+///
+/// let records = ["order-8", "order-9"].map(|key| Record::to("orders").with_key(key).with_value("{}"));
+/// for delivery in producer.send_batch(&records, Duration::from_secs(5)).await {
+///     println!("offset {}", delivery?.offset);
+/// }
 /// # Ok(()) }
 /// ```
+///
+/// Span kinds follow OpenTelemetry's conventions for messaging: PRODUCER if the span's own context goes into the record,
+/// CLIENT if the record keeps a context that was made on purpose (the span links to it), and for a batch, whose records
+/// carry the contexts of their `create` spans.
 #[must_use = "the thread that reports deliveries stops when the producer is dropped"]
 pub struct TracedProducer<C: ClientContext + 'static = DefaultClientContext> {
     shared: Arc<Shared<C>>,
+    profile: Arc<Profile>,
 }
 
 struct Shared<C: ClientContext + 'static> {
     producer: ThreadedProducer<TracedContext<C>>,
     pending: Arc<Pending>,
-    /// Attributes that are the same for all records of this producer.
-    constant: Vec<KeyValue>,
+}
+
+/// The context of the producer inside a [`TracedProducer`]: ends spans, and passes all callbacks on to the context that
+/// the user gave.
+#[derive(Clone, Debug)]
+pub struct TracedContext<C> {
+    user: C,
+}
+
+impl<C: ClientContext> TracedContext<C> {
+    /// The context that the user gave.
+    pub fn inner(&self) -> &C {
+        &self.user
+    }
+}
+
+client_context!([C: ClientContext + 'static] TracedContext<C>, C);
+
+impl<C: ClientContext + 'static> ProducerContext for TracedContext<C> {
+    type DeliveryOpaque = Box<InFlight>;
+
+    fn delivery(&self, result: &DeliveryResult<'_>, mut in_flight: Box<InFlight>) {
+        in_flight.reported(result);
+    }
 }
 
 impl<C: ClientContext + 'static> Clone for TracedProducer<C> {
     fn clone(&self) -> Self {
-        TracedProducer { shared: Arc::clone(&self.shared) }
+        TracedProducer { shared: Arc::clone(&self.shared), profile: Arc::clone(&self.profile) }
     }
 }
 
@@ -88,93 +121,128 @@ impl<C: ClientContext + 'static> FromClientConfigAndContext<C> for TracedProduce
     /// Those of `rdkafka`; and `delivery.report.only.error=true` is refused, because it would keep the spans of all
     /// successful sends open for ever.
     fn from_config_and_context(config: &ClientConfig, context: C) -> KafkaResult<Self> {
-        if config.get("delivery.report.only.error") == Some("true") {
-            return Err(KafkaError::ClientConfig(
-                RDKafkaConfRes::RD_KAFKA_CONF_INVALID,
-                "a span ends at its delivery report, so every record needs one; remove this setting"
-                    .to_owned(),
-                "delivery.report.only.error".to_owned(),
-                "true".to_owned(),
-            ));
-        }
-        let mut constant = attributes::operation(Cow::Borrowed("send"), "send").to_vec();
-        constant
-            .extend(config.get("client.id").map(|id| KeyValue::new(attributes::CLIENT_ID, id.to_owned())));
-        let servers = config.get("bootstrap.servers").or_else(|| config.get("metadata.broker.list"));
-        if let Some((address, port)) = servers.and_then(attributes::single_server) {
-            constant.push(KeyValue::new(attributes::SERVER_ADDRESS, address));
-            constant.push(KeyValue::new(attributes::SERVER_PORT, i64::from(port)));
-        }
+        every_report(config)?;
         let producer = ThreadedProducer::from_config_and_context(config, TracedContext { user: context })?;
-        Ok(TracedProducer { shared: Arc::new(Shared { producer, pending: Arc::default(), constant }) })
+        let profile = Profile { client: Arc::new(Client::of(config)), options: SendOptions::new() };
+        let shared = Arc::new(Shared { producer, pending: Arc::default() });
+        Ok(TracedProducer { shared, profile: Arc::new(profile) })
     }
 }
 
+/// A span ends at its delivery report, so every record needs one.
+pub(super) fn every_report(config: &ClientConfig) -> KafkaResult<()> {
+    if config.get("delivery.report.only.error") != Some("true") {
+        return Ok(());
+    }
+    Err(KafkaError::ClientConfig(
+        RDKafkaConfRes::RD_KAFKA_CONF_INVALID,
+        "a span ends at its delivery report, so every record needs one; remove this setting".to_owned(),
+        "delivery.report.only.error".to_owned(),
+        "true".to_owned(),
+    ))
+}
+
 impl<C: ClientContext + 'static> TracedProducer<C> {
+    /// The same producer, with other spans.
+    ///
+    /// ```no_run
+    /// # fn example(producer: &throughline::kafka::TracedProducer) {
+    /// use throughline::kafka::{Existing, SendOptions};
+    ///
+    /// // A service that passes messages on as they are: each send links to the span that made the message.
+    /// let forwarding = producer.with_options(SendOptions::new().existing(Existing::Keep));
+    /// # let _ = forwarding; }
+    /// ```
+    pub fn with_options(&self, options: SendOptions) -> Self {
+        let profile = Profile { client: Arc::clone(&self.profile.client), options };
+        TracedProducer { shared: Arc::clone(&self.shared), profile: Arc::new(profile) }
+    }
+
     /// Sends a record and waits for its delivery.
     ///
-    /// `queue_timeout` bounds the time that a full queue is waited for, not the delivery (`message.timeout.ms` does
-    /// that). Needs tokio's timer when the queue is full. Dropping the future before the record is queued gives the
-    /// send up; afterwards the record is delivered and its span ends with the report.
+    /// Takes a `FutureRecord`, or one with a [creation context](super::WithCreation). `queue_timeout` bounds the time
+    /// that a full queue is waited for, not the delivery (`message.timeout.ms` does that). Needs tokio's timer when the
+    /// queue is full. Dropping the future before the record is queued gives the send up; afterwards the record is
+    /// delivered and its span ends with the report.
     ///
     /// # Errors
     ///
     /// The error of librdkafka or the broker, with the record.
-    pub async fn send<K, P>(
+    pub async fn send<'a, K, P>(
         &self,
-        record: FutureRecord<'_, K, P>,
+        record: impl OutgoingRecord<'a, K, P>,
         queue_timeout: impl Into<Timeout>,
     ) -> OwnedDeliveryResult
     where
-        K: ToBytes + ?Sized,
-        P: ToBytes + ?Sized,
+        K: ToBytes + ?Sized + 'a,
+        P: ToBytes + ?Sized + 'a,
     {
-        self.send_created(record, &CreationContext::none(), queue_timeout).await
-    }
-
-    /// Like [`send`](Self::send), with a creation context that the record already has.
-    ///
-    /// A *custom* context goes into the record as it is; the span of this send is then CLIENT and links to it.
-    ///
-    /// # Errors
-    ///
-    /// Those of [`send`](Self::send).
-    pub async fn send_created<K, P>(
-        &self,
-        record: FutureRecord<'_, K, P>,
-        created: &CreationContext,
-        queue_timeout: impl Into<Timeout>,
-    ) -> OwnedDeliveryResult
-    where
-        K: ToBytes + ?Sized,
-        P: ToBytes + ?Sized,
-    {
-        let begun = Instant::now();
-        let queue_timeout = queue_timeout.into();
-        let (mut record, delivery) = self.prepare(record, created);
-        loop {
-            // Listening before trying: a report between the two is not missed.
-            let mut room = pin!(self.shared.pending.reported.notified());
-            room.as_mut().enable();
-            let (error, refused) = match self.shared.producer.send(record) {
-                Ok(()) => break,
-                Err(refused) => refused,
-            };
-            let left = match queue_timeout {
-                Timeout::Never => QUEUE_FULL_PAUSE,
-                Timeout::After(limit) => limit.saturating_sub(begun.elapsed()).min(QUEUE_FULL_PAUSE),
-            };
-            if error != KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull) || left.is_zero() {
-                return Err(refuse(error, refused));
-            }
-            record = refused;
-            // Either way the record is tried again.
-            let _ = tokio::time::timeout(left, room).await;
+        let (record, delivery) = self.prepare(record);
+        if let Err((error, refused)) = self.queue(record, queue_timeout.into()).await {
+            return Err((error, owned(refused)));
         }
         match delivery.await {
             Ok(result) => result,
             Err(canceled) => Err((canceled, empty_message())),
         }
+    }
+
+    /// Sends a [`Record`] and waits for its delivery; otherwise like [`send`](Self::send).
+    ///
+    /// Its creation context is kept if it was set on purpose: then the span is CLIENT and links to it. One that came
+    /// with a message is replaced. The record stays with the caller, who may send it again.
+    ///
+    /// # Errors
+    ///
+    /// The error of librdkafka or the broker.
+    pub async fn send_record(
+        &self,
+        record: &Record,
+        queue_timeout: impl Into<Timeout>,
+    ) -> Result<Delivery, KafkaError> {
+        let mut headers = record.to_owned_headers();
+        let sending = self.begin(&batch_send::outgoing(record), &mut headers);
+        let (in_flight, delivery) = InFlight::awaited(Held::One(sending), &self.shared.pending);
+        let queued = self.queue(base_record(record, headers, in_flight), queue_timeout.into()).await;
+        queued.map_err(|(error, _)| error)?;
+        delivery.await?.map_err(|(error, _)| error)
+    }
+
+    /// Sends records together and waits for all of them; gives the result of each, in their order.
+    ///
+    /// Each record gets a `create` span, whose context it carries; one `send` span, which links to all of them, lasts
+    /// until the last report ([`SendOptions::create_spans`] turns the former off). Records that have a creation context
+    /// made on purpose keep it. `queue_timeout` bounds the time that a full queue is waited for, for each record.
+    /// Dropping the future gives up what is not queued yet.
+    ///
+    /// # Errors
+    ///
+    /// Per record, the error of librdkafka or the broker. The span fails if one of them does.
+    pub async fn send_batch(
+        &self,
+        records: &[Record],
+        queue_timeout: impl Into<Timeout>,
+    ) -> Vec<Result<Delivery, KafkaError>> {
+        let queue_timeout = queue_timeout.into();
+        self.learn_cluster();
+        let (batch, headers) = BatchSend::begin(&self.profile, records);
+        let mut deliveries = Vec::with_capacity(records.len());
+        for (record, headers) in records.iter().zip(headers) {
+            let held = Held::OfBatch(Arc::clone(&batch));
+            let (in_flight, delivery) = InFlight::awaited(held, &self.shared.pending);
+            let queued = self.queue(base_record(record, headers, in_flight), queue_timeout).await;
+            deliveries.push(queued.map(|()| delivery).map_err(|(error, _)| error));
+        }
+        // The records in flight hold it from here on: the span ends with the last of them.
+        drop(batch);
+        let mut results = Vec::with_capacity(deliveries.len());
+        for delivery in deliveries {
+            results.push(match delivery {
+                Ok(delivery) => delivery.await.and_then(|result| result.map_err(|(error, _message)| error)),
+                Err(error) => Err(error),
+            });
+        }
+        results
     }
 
     /// Queues a record without waiting; the future gives the result of the delivery.
@@ -185,31 +253,28 @@ impl<C: ClientContext + 'static> TracedProducer<C> {
     #[allow(clippy::result_large_err)] // the shape of `FutureProducer::send_result`
     pub fn send_result<'a, K, P>(
         &self,
-        record: FutureRecord<'a, K, P>,
+        record: impl OutgoingRecord<'a, K, P>,
     ) -> Result<DeliveryFuture, (KafkaError, FutureRecord<'a, K, P>)>
     where
-        K: ToBytes + ?Sized,
-        P: ToBytes + ?Sized,
+        K: ToBytes + ?Sized + 'a,
+        P: ToBytes + ?Sized + 'a,
     {
-        let (record, delivery) = self.prepare(record, &CreationContext::none());
-        match self.shared.producer.send(record) {
+        let (record, delivery) = self.prepare(record);
+        match self.try_queue(record) {
             Ok(()) => Ok(delivery),
-            Err((error, refused)) => {
-                let BaseRecord { topic, partition, payload, key, timestamp, headers, mut delivery_opaque } =
-                    refused;
-                delivery_opaque.refused(&error);
+            Err((error, mut refused)) => {
+                refused.delivery_opaque.refused(refused.topic, &error);
+                let BaseRecord { topic, partition, payload, key, timestamp, headers, .. } = refused;
                 Err((error, FutureRecord { topic, partition, payload, key, timestamp, headers }))
             }
         }
     }
 
-    /// Waits until everything that was queued is delivered, for `deadline` at most, and gives up the rest.
-    ///
-    /// Gives the number of records that were not delivered; their spans end with an error. Other clones of the
-    /// producer must not send meanwhile.
-    pub async fn close(self, deadline: Duration) -> usize {
+    /// Waits until everything that was queued is delivered, for `deadline` at most; gives the number of records that
+    /// are not delivered yet.
+    pub async fn flush_within(&self, deadline: Duration) -> usize {
         let end = crate::deadline::after(deadline);
-        let left = loop {
+        loop {
             let mut reported = pin!(self.shared.pending.reported.notified());
             reported.as_mut().enable();
             if self.shared.pending.count() == 0 {
@@ -219,73 +284,154 @@ impl<C: ClientContext + 'static> TracedProducer<C> {
             let _ = self.shared.producer.flush(Duration::ZERO);
             let remaining = end.saturating_duration_since(Instant::now());
             if remaining.is_zero() {
-                break self.shared.pending.count();
+                return self.shared.pending.count();
             }
             let _ = tokio::time::timeout(remaining.min(QUEUE_FULL_PAUSE), reported).await;
-        };
-        self.shared.producer.purge(PurgeConfig::default().queue().inflight());
+        }
+    }
+
+    /// Waits until everything that was queued is delivered, for `deadline` at most, and gives up the rest.
+    ///
+    /// Gives the number of records that were not delivered; their spans end with an error. Other clones of the
+    /// producer must not send meanwhile.
+    pub async fn close(self, deadline: Duration) -> usize {
+        let left = self.flush_within(deadline).await;
+        if left > 0 {
+            self.shared.producer.purge(PurgeConfig::default().queue().inflight());
+        }
         left
     }
 
     /// Begins the span, writes its context into the record and joins both.
     fn prepare<'a, K, P>(
         &self,
-        record: FutureRecord<'a, K, P>,
-        created: &CreationContext,
+        record: impl OutgoingRecord<'a, K, P>,
     ) -> (BaseRecord<'a, K, P, Box<InFlight>>, DeliveryFuture)
+    where
+        K: ToBytes + ?Sized + 'a,
+        P: ToBytes + ?Sized + 'a,
+    {
+        let (record, creation) = record.into_parts();
+        let FutureRecord { topic, partition, payload, key, timestamp, mut headers } = record;
+        let outgoing = Outgoing {
+            topic,
+            partition,
+            key: key.map(ToBytes::to_bytes),
+            value: payload.map(ToBytes::to_bytes),
+            creation: &creation,
+            record: None,
+        };
+        let sending = self.begin(&outgoing, &mut headers);
+        let (delivery_opaque, delivery) = InFlight::awaited(Held::One(sending), &self.shared.pending);
+        (BaseRecord { topic, partition, payload, key, timestamp, headers, delivery_opaque }, delivery)
+    }
+
+    fn begin(&self, outgoing: &Outgoing<'_>, headers: &mut Option<OwnedHeaders>) -> Sending {
+        self.learn_cluster();
+        Sending::begin(&self.profile, outgoing, headers)
+    }
+
+    fn learn_cluster(&self) {
+        if span::on() {
+            let client = self.shared.producer.client();
+            self.profile.client.learn_cluster(|| client.fetch_cluster_id(Duration::ZERO));
+        }
+    }
+
+    /// Queues a record; waits for room if there is none. The span of a record that is refused has ended.
+    async fn queue<'a, K, P>(
+        &self,
+        mut record: BaseRecord<'a, K, P, Box<InFlight>>,
+        queue_timeout: Timeout,
+    ) -> Result<(), Refused<'a, K, P>>
     where
         K: ToBytes + ?Sized,
         P: ToBytes + ?Sized,
     {
-        let FutureRecord { topic, partition, payload, key, timestamp, mut headers } = record;
-        let custom = created.context().filter(|_| created.is_custom());
-        let mut send = OwnedSpan::idle(&SEND);
-        if span::on() {
-            let mut given = self.shared.constant.clone();
-            given.push(KeyValue::new(attributes::DESTINATION, topic.to_owned()));
-            given.extend(partition.and_then(attributes::partition));
-            send_span(&mut send, topic, given, custom);
-            if send.is_recording() {
-                let key = attributes::key(key.map(ToBytes::to_bytes), KeyText::default());
-                let tombstone = payload.is_none().then(|| KeyValue::new(attributes::TOMBSTONE, true));
-                send.set_attributes(key.into_iter().chain(tombstone));
+        let begun = Instant::now();
+        loop {
+            // Listening before trying: a report between the two is not missed.
+            let mut room = pin!(self.shared.pending.reported.notified());
+            room.as_mut().enable();
+            let (error, mut refused) = match self.try_queue(record) {
+                Ok(()) => return Ok(()),
+                Err(refused) => refused,
+            };
+            let left = match queue_timeout {
+                Timeout::Never => QUEUE_FULL_PAUSE,
+                Timeout::After(limit) => limit.saturating_sub(begun.elapsed()).min(QUEUE_FULL_PAUSE),
+            };
+            if error != KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull) || left.is_zero() {
+                refused.delivery_opaque.refused(refused.topic, &error);
+                return Err((error, refused));
             }
+            record = refused;
+            // Either way the record is tried again.
+            let _ = tokio::time::timeout(left, room).await;
         }
-        match (custom, send.context()) {
-            (Some(cx), _) | (None, Some(cx)) => propagation::inject_context(cx, &mut headers),
-            // Tracing is off: the trace that this record belongs to goes on without a span of ours.
-            (None, None) => propagation::inject_trace_context(&mut headers),
-        }
-        let (delivery_opaque, delivery) = InFlight::new(send, &self.shared.pending);
-        (BaseRecord { topic, partition, payload, key, timestamp, headers, delivery_opaque }, delivery)
+    }
+
+    /// Queues a record; one that is too large with a trace context goes without (kafka.md T-13).
+    #[allow(clippy::result_large_err)] // the shape of `ThreadedProducer::send`
+    fn try_queue<'a, K, P>(
+        &self,
+        record: BaseRecord<'a, K, P, Box<InFlight>>,
+    ) -> Result<(), Refused<'a, K, P>>
+    where
+        K: ToBytes + ?Sized,
+        P: ToBytes + ?Sized,
+    {
+        fitting(record, |record| self.shared.producer.send(record))
     }
 }
 
-/// kafka.md P-2, P-3: PRODUCER if its own context goes into the record, else CLIENT.
-fn send_span(send: &mut OwnedSpan, topic: &str, given: Vec<KeyValue>, custom: Option<&Context>) {
-    let own_context = custom.is_none() && propagation::propagates();
-    let mut options = Options::new()
-        .name(format!("send {topic}"))
-        .kind(if own_context { Kind::Producer } else { Kind::Client })
-        .attributes(given);
-    let created = custom.map(|cx| cx.span().span_context().clone()).filter(|created| created.is_valid());
-    if let Some(created) = created {
-        options = options.links([Link::with_context(created)]);
+type Refused<'a, K, P> = (KafkaError, BaseRecord<'a, K, P, Box<InFlight>>);
+
+/// Sends by `send`, and once more without the trace headers if the record is too large with them (kafka.md T-13).
+#[allow(clippy::result_large_err)] // the shape of `ThreadedProducer::send`
+pub(super) fn fitting<'a, K, P, D>(
+    record: BaseRecord<'a, K, P, D>,
+    send: impl Fn(BaseRecord<'a, K, P, D>) -> Result<(), (KafkaError, BaseRecord<'a, K, P, D>)>,
+) -> Result<(), (KafkaError, BaseRecord<'a, K, P, D>)>
+where
+    K: ToBytes + ?Sized,
+    P: ToBytes + ?Sized,
+    D: rdkafka::util::IntoOpaque,
+{
+    match send(record) {
+        Err((KafkaError::MessageProduction(RDKafkaErrorCode::MessageSizeTooLarge), mut refused)) => {
+            refused.headers = without_context(refused.headers);
+            send(refused)?;
+            refuse(Refusal::NoRoom);
+            Ok(())
+        }
+        other => other,
     }
-    span::open_with(send, options);
 }
 
-/// The span and the error shape of a record that was not queued.
-fn refuse<K, P>(
-    error: KafkaError,
-    mut record: BaseRecord<'_, K, P, Box<InFlight>>,
-) -> (KafkaError, OwnedMessage)
+fn base_record(
+    record: &Record,
+    headers: Option<OwnedHeaders>,
+    delivery_opaque: Box<InFlight>,
+) -> BaseRecord<'_, [u8], [u8], Box<InFlight>> {
+    BaseRecord {
+        topic: record.topic(),
+        partition: record.partition(),
+        payload: record.value().as_deref(),
+        key: record.key(),
+        timestamp: record.timestamp_ms(),
+        headers,
+        delivery_opaque,
+    }
+}
+
+/// The error shape of a record that was not queued.
+fn owned<K, P>(record: BaseRecord<'_, K, P, Box<InFlight>>) -> OwnedMessage
 where
     K: ToBytes + ?Sized,
     P: ToBytes + ?Sized,
 {
-    record.delivery_opaque.refused(&error);
-    let message = OwnedMessage::new(
+    OwnedMessage::new(
         record.payload.map(|payload| payload.to_bytes().to_vec()),
         record.key.map(|key| key.to_bytes().to_vec()),
         record.topic.to_owned(),
@@ -293,8 +439,7 @@ where
         record.partition.unwrap_or(-1),
         0,
         record.headers,
-    );
-    (error, message)
+    )
 }
 
 fn empty_message() -> OwnedMessage {
@@ -302,7 +447,7 @@ fn empty_message() -> OwnedMessage {
 }
 
 impl<C: ClientContext + 'static> Producer<TracedContext<C>> for TracedProducer<C> {
-    fn client(&self) -> &Client<TracedContext<C>> {
+    fn client(&self) -> &NativeClient<TracedContext<C>> {
         self.shared.producer.client()
     }
 
@@ -311,14 +456,7 @@ impl<C: ClientContext + 'static> Producer<TracedContext<C>> for TracedProducer<C
         let timeout = timeout.into();
         let begun = Instant::now();
         self.shared.producer.flush(timeout)?;
-        while self.shared.pending.count() > 0 {
-            if matches!(timeout, Timeout::After(limit) if begun.elapsed() >= limit) {
-                return Err(KafkaError::Flush(RDKafkaErrorCode::OperationTimedOut));
-            }
-            // The polling thread is inside the last callbacks.
-            std::thread::sleep(Duration::from_millis(1));
-        }
-        Ok(())
+        self.shared.pending.ended(begun, timeout)
     }
 
     fn purge(&self, flags: PurgeConfig) {

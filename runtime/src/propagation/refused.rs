@@ -24,11 +24,13 @@ pub enum Refusal {
     NotUtf8,
     /// A header block that the broker's client could not parse.
     Malformed,
+    /// A record that is too large with a trace context, and was sent without one.
+    NoRoom,
 }
 
 impl Refusal {
     /// Every reason, in the order of [`Refused::iter`].
-    pub const ALL: [Refusal; 9] = [
+    pub const ALL: [Refusal; 10] = [
         Refusal::Empty,
         Refusal::Traceparent,
         Refusal::Duplicate,
@@ -38,6 +40,7 @@ impl Refusal {
         Refusal::TooMany,
         Refusal::NotUtf8,
         Refusal::Malformed,
+        Refusal::NoRoom,
     ];
 
     /// The value of the attribute `reason` on the metric `throughline.propagation.refused`.
@@ -52,6 +55,7 @@ impl Refusal {
             Refusal::TooMany => "too_many",
             Refusal::NotUtf8 => "not_utf8",
             Refusal::Malformed => "malformed",
+            Refusal::NoRoom => "no_room",
         }
     }
 }

@@ -7,4 +7,5 @@ mod headers;
 mod meters;
 mod metrics;
 mod producer;
+mod records;
 mod support;

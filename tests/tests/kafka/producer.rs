@@ -10,8 +10,8 @@ use rdkafka::ClientConfig;
 use rdkafka::message::{Header, Headers as _, OwnedHeaders};
 use rdkafka::producer::{FutureRecord, Producer as _};
 use rdkafka::types::{RDKafkaApiKey, RDKafkaErrorCode, RDKafkaRespErr};
-use throughline::kafka::TracedProducer;
-use throughline::{CreationContext, extract_trace_context};
+use throughline::extract_trace_context;
+use throughline::kafka::{TracedProducer, WithCreation as _};
 
 use super::support::{Broker, TOPIC, attribute, named, root, soon, spans, text};
 
@@ -160,9 +160,8 @@ async fn a_custom_creation_context_is_kept_and_linked() {
     let producer = broker.producer();
     let ((created, created_trace), (cx, trace)) = (root(), root());
     let headers = OwnedHeaders::new().insert(Header { key: "traceparent", value: Some("stale") });
-    let custom = CreationContext::custom(created.clone());
-    let record = Record::to(TOPIC).payload("{}").headers(headers);
-    producer.send_created(record, &custom, WAIT).with_context(cx).await.unwrap();
+    let record = Record::to(TOPIC).payload("{}").headers(headers).creation_context(created.clone());
+    producer.send(record, WAIT).with_context(cx).await.unwrap();
     let send = the_send(trace);
     assert_eq!(send.span_kind, SpanKind::Client);
     assert_eq!(send.links.links[0].span_context.span_id(), created.span().span_context().span_id());

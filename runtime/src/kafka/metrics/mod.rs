@@ -38,6 +38,14 @@ pub(super) struct Timer {
 }
 
 impl Timer {
+    /// Measures nothing.
+    pub(super) const fn off() -> Self {
+        Timer {
+            #[cfg(feature = "metrics")]
+            begun: None,
+        }
+    }
+
     /// Reads the clock if a meter provider is set.
     #[inline]
     pub(super) fn start() -> Self {
@@ -79,9 +87,15 @@ pub(super) fn sent<'a>(records: u64, measured: impl FnOnce() -> Measured<'a>) {
 
 /// M-3: messages that reached the program, each once: not again for a retry.
 #[inline]
+#[cfg_attr(
+    not(feature = "metrics"),
+    allow(dead_code, reason = "a pull counts, a handler only if it is measured")
+)]
 pub(super) fn consumed<'a>(messages: u64, measured: impl FnOnce() -> Measured<'a>) {
     #[cfg(feature = "metrics")]
-    instruments::consumed(messages, measured);
+    if messages > 0 {
+        instruments::consumed(messages, measured);
+    }
     #[cfg(not(feature = "metrics"))]
     let _ = (messages, measured);
 }

@@ -46,9 +46,7 @@ impl Measure {
         #[cfg(feature = "metrics")]
         {
             let measured = measured();
-            if messages > 0 {
-                super::consumed(messages, || measured.clone());
-            }
+            super::consumed(messages, || measured.clone());
             self.running = Some(Box::new(Running {
                 begun: std::time::Instant::now(),
                 measured,

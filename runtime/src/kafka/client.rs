@@ -1,0 +1,65 @@
+//! What all spans of one client share, read from its configuration and learnt from its cluster.
+
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use opentelemetry::KeyValue;
+use rdkafka::config::ClientConfig;
+
+use super::attributes;
+
+/// After this many spans without an answer the cluster's id is asked for at every so-manieth only.
+const ASKED_OFTEN: u32 = 256;
+
+/// Attributes that are the same for all spans of a producer or consumer (kafka.md ).
+#[derive(Debug, Default)]
+pub(super) struct Client {
+    constant: Vec<KeyValue>,
+    server: Option<(String, u16)>,
+    group: Option<String>,
+    cluster: OnceLock<KeyValue>,
+    asked: AtomicU32,
+}
+
+impl Client {
+    pub(super) fn of(config: &ClientConfig) -> Self {
+        let id = config.get("client.id").map(|id| KeyValue::new(attributes::CLIENT_ID, id.to_owned()));
+        let servers = config.get("bootstrap.servers").or_else(|| config.get("metadata.broker.list"));
+        let server = servers.and_then(attributes::single_server);
+        let mut constant: Vec<_> = id.into_iter().collect();
+        if let Some((address, port)) = &server {
+            constant.push(KeyValue::new(attributes::SERVER_ADDRESS, address.clone()));
+            constant.push(KeyValue::new(attributes::SERVER_PORT, i64::from(*port)));
+        }
+        Client { constant, server, group: config.get("group.id").map(str::to_owned), ..Client::default() }
+    }
+
+    /// Asks for the cluster's id while it is not known. `ask` must not wait: librdkafka learns the id with the first
+    /// metadata, so spans that begin before it came lack it, and no thread has to block for it.
+    pub(super) fn learn_cluster(&self, ask: impl FnOnce() -> Option<String>) {
+        if self.cluster.get().is_some() {
+            return;
+        }
+        // A broker that is too old never tells.
+        let asked = self.asked.fetch_add(1, Ordering::Relaxed);
+        if asked >= ASKED_OFTEN && !asked.is_multiple_of(ASKED_OFTEN) {
+            return;
+        }
+        if let Some(id) = ask() {
+            let _ = self.cluster.set(KeyValue::new(attributes::CLUSTER_ID, id));
+        }
+    }
+
+    /// Client id, server and cluster, as far as they are known.
+    pub(super) fn attributes(&self) -> impl Iterator<Item = KeyValue> + '_ {
+        self.constant.iter().chain(self.cluster.get()).cloned()
+    }
+
+    pub(super) fn server(&self) -> Option<(&str, u16)> {
+        self.server.as_ref().map(|(address, port)| (address.as_str(), *port))
+    }
+
+    pub(super) fn group(&self) -> Option<&str> {
+        self.group.as_deref()
+    }
+}
