@@ -21,6 +21,7 @@ mod fragments;
 mod inline;
 mod item;
 mod kafka;
+mod kafka_message;
 #[cfg(test)]
 mod tests;
 mod words;
@@ -53,4 +54,9 @@ pub fn record(input: TokenStream) -> TokenStream {
 #[proc_macro_derive(TraceContext, attributes(trace))]
 pub fn trace_context(input: TokenStream) -> TokenStream {
     derive::trace_context(input.into()).into()
+}
+
+#[proc_macro_derive(KafkaMessage, attributes(kafka, serde))]
+pub fn kafka_message(input: TokenStream) -> TokenStream {
+    kafka_message::kafka_message(input.into()).into()
 }

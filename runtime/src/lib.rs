@@ -70,6 +70,10 @@ pub use setup::{
 };
 
 pub mod span;
+#[cfg(feature = "kafka")]
+#[cfg_attr(docsrs, doc(cfg(feature = "kafka")))]
+#[doc(no_inline)]
+pub use kafka::KafkaMessage;
 pub use span::SpanLimits;
 pub use span::current::{
     add_event, add_link, record_error, set_attribute, set_attributes, span_id, trace_id, update_name,
@@ -133,5 +137,7 @@ pub mod __private {
     pub use crate::span::*;
     pub use crate::trace_context::TraceContext;
     pub use opentelemetry;
+    #[cfg(feature = "kafka")]
+    pub use serde;
     pub use std::time::Duration;
 }

@@ -29,6 +29,8 @@
 use opentelemetry::Context;
 use opentelemetry::trace::{Link, TraceContextExt as _};
 
+use crate::propagation::Duplicates;
+
 /// A message that carries a trace context; see `#[derive(TraceContext)]`.
 pub trait TraceContext {
     /// Writes the span and baggage of `cx` into the message, in place of what it carried.
@@ -131,3 +133,24 @@ impl PartialEq for CreationContext {
 }
 
 impl Eq for CreationContext {}
+
+/// A map of the W3C headers (`traceparent`, `tracestate`, `baggage`), whatever propagator is in use; empty if there is no
+/// context. For messages that are stored before they are sent, in an outbox for instance.
+impl serde::Serialize for CreationContext {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut headers = Vec::<(String, String)>::new();
+        if let Some(cx) = self.context() {
+            crate::propagation::codec::inject(cx, &mut headers);
+        }
+        serializer.collect_map(headers)
+    }
+}
+
+/// The context is *received*, also if it was *custom* before; [`keep`](CreationContext::keep) makes it custom again.
+impl<'de> serde::Deserialize<'de> for CreationContext {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let headers = std::collections::HashMap::<String, String>::deserialize(deserializer)?;
+        let cx = crate::propagation::codec::extract(&Context::new(), &headers, Duplicates::Last);
+        Ok(if cx.span().span_context().is_valid() { Self::received(cx) } else { Self::none() })
+    }
+}

@@ -58,6 +58,16 @@ const WORDS: &[&str] = &[
     "default",
     "trace",
     "traceparent",
+    "kafka",
+    "serde",
+    "codec",
+    "Json",
+    "Raw",
+    "header",
+    "payload",
+    "timestamp",
+    "version",
+    "baggage",
     "Option",
     "String",
     "r#type",
@@ -115,6 +125,12 @@ const GOOD: &[&str] = &[
     "pub async fn load<'a, T: A>(&'a self, #[message] id: T, Point { x, .. }: P) -> Result<impl A, E> where T: B { #![a] id }",
     "fn load(m: &OwnedMessage) -> Pin<Box<dyn Future<Output = u8> + Send + '_>> { Box::pin(async {}) }",
     "pub struct Order<T: A = B> where T: C { #[trace(headers)] headers: H, #[trace(traceparent)] p: Option<String> }",
+    "#[kafka(topic = \"t\", codec = Json, event = \"e\", version = 2, content_type = \"c\")] #[serde(default = \"d\", tag = \"t\")] \
+     struct Order<'a, T: A = B, const N: usize> { #[kafka(key, with = a::b)] id: Option<K>, \
+     #[kafka(header = \"x\", baggage)] plan: Option<String>, #[kafka(header = \"y\")] y: Vec<Option<T>>, \
+     #[kafka(timestamp)] at: i64, #[kafka(partition)] p: i32, #[kafka(trace)] trace: CreationContext, \
+     #[kafka(headers)] rest: Headers, #[serde(rename = \"r\", skip)] amount: [T; N] }",
+    "#[kafka(topic = TOPIC, codec = Raw)] struct Order { #[kafka(payload)] data: Vec<u8> }",
     "default unsafe extern \"C\" fn load() -> (impl Stream<Item = u8>) { 1 }",
 ];
 
@@ -174,6 +190,7 @@ fn expand_all(args: &TokenStream, item: &TokenStream) {
     let _ = crate::inline::span(args.clone());
     let _ = crate::inline::record(args.clone());
     let _ = crate::derive::trace_context(item.clone());
+    let _ = crate::kafka_message::kafka_message(item.clone());
 }
 
 proptest! {

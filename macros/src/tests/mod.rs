@@ -88,6 +88,15 @@ fn unknown_words_are_answered_with_the_nearest_and_all_known() {
     assert!(messages[0].contains("`crate`"), "{messages:?}");
 }
 
+#[test]
+fn all_mistakes_of_a_message_are_told_at_once_and_it_stays_a_message() {
+    let item = "#[kafka(codec = Raw, colour = 1)] struct Order { #[kafka(key)] a: f64, #[kafka(key)] b: u8, \
+                #[kafka(header = \"traceparent\")] c: String, #[kafka(trace)] d: u8, e: u8 }";
+    let expansion = crate::kafka_message::kafka_message(tokens(item));
+    assert_eq!(messages(&expansion).len(), 7, "{:#?}", messages(&expansion));
+    assert!(expansion.to_string().contains("KafkaMessage for Order"), "{expansion}");
+}
+
 #[cfg(feature = "enable")]
 #[test]
 fn the_body_is_emitted_once() {

@@ -95,3 +95,22 @@ fn trace_context() {
                 #[trace(baggage)] baggage: Option<String>, payload: T }";
     check(&crate::derive::trace_context(tokens(item)), &expect_file!["../../snapshots/trace_context.rs"]);
 }
+
+#[test]
+fn kafka_message() {
+    let item = "#[kafka(topic = \"orders\", event = \"order.placed\", version = 2)] \
+                struct OrderPlaced<T> where T: Serialize + DeserializeOwned { #[kafka(key)] order_id: OrderId, \
+                #[kafka(header = \"x-tenant\", with = hex)] tenant: Vec<Tenant>, \
+                #[kafka(header = \"x-plan\", baggage)] plan: Option<String>, #[kafka(timestamp)] at: SystemTime, \
+                #[kafka(trace)] trace: CreationContext, #[kafka(headers)] rest: Headers, \
+                #[serde(rename = \"value\")] amount: T }";
+    check(
+        &crate::kafka_message::kafka_message(tokens(item)),
+        &expect_file!["../../snapshots/kafka_message.rs"],
+    );
+    let item = "#[kafka(topic = TOPIC, codec = Raw)] struct Blob { #[kafka(payload)] data: Option<Vec<u8>> }";
+    check(
+        &crate::kafka_message::kafka_message(tokens(item)),
+        &expect_file!["../../snapshots/kafka_message_payload.rs"],
+    );
+}

@@ -11,9 +11,13 @@ mod client;
 mod codec;
 mod consumer;
 mod delivery;
+#[doc(hidden)]
+#[allow(missing_docs)] // called by generated code, described in one piece
+pub mod derived;
 mod error;
 mod guarded;
 mod headers;
+mod headers_serde;
 mod kafka_message;
 mod message;
 mod message_error;
@@ -64,3 +68,5 @@ pub use tombstone::Tombstone;
 
 #[doc(no_inline)]
 pub use crate::trace_context::CreationContext;
+#[doc = include_str!("../../docs/kafka_message.md")]
+pub use throughline_macros::KafkaMessage;

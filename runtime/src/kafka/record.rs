@@ -133,8 +133,6 @@ impl<T> Record<T> {
     }
 
     fn parts_of<M: ConsumedMessage + ?Sized>(message: &M, value: T) -> Self {
-        let cx = message.creation_context();
-        let carries = cx.span().span_context().is_valid() || !cx.baggage().is_empty();
         Record {
             topic: message.topic().to_owned(),
             partition: Some(message.partition()).filter(|partition| *partition >= 0),
@@ -142,7 +140,7 @@ impl<T> Record<T> {
             timestamp_ms: message.timestamp_ms(),
             key: message.key().map(<[u8]>::to_vec),
             headers: other_headers(message.header_view()),
-            creation: if carries { CreationContext::received(cx) } else { CreationContext::none() },
+            creation: received(message.creation_context()),
             baggage: Vec::new(),
             value_bytes: message.value_bytes(),
             value,
@@ -261,6 +259,16 @@ impl<T> Record<T> {
         self
     }
 
+    /// Sets the partition to send to; `None` leaves it to the producer.
+    pub fn set_partition(&mut self, partition: Option<i32>) {
+        self.partition = partition;
+    }
+
+    /// Sets the timestamp in milliseconds since the Unix epoch; `None` is the time of sending.
+    pub fn set_timestamp_ms(&mut self, timestamp_ms: Option<i64>) {
+        self.timestamp_ms = timestamp_ms;
+    }
+
     /// Sets the key; `None` is null.
     pub fn set_key(&mut self, key: Option<Vec<u8>>) {
         self.key = key;
@@ -277,11 +285,8 @@ impl<T> Record<T> {
     /// context, unless the record has one.
     #[must_use]
     pub fn with_headers(mut self, headers: Headers) -> Self {
-        let cx = propagation::extract_trace_context(&headers);
-        if self.creation.context().is_none() && cx.span().span_context().is_valid() {
-            self.creation = CreationContext::received(cx);
-        }
-        self.headers = without_trace(headers);
+        self.headers = headers;
+        self.take_trace_headers();
         self
     }
 
@@ -304,6 +309,21 @@ impl<T> Record<T> {
     pub fn with_baggage(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
         self.baggage.push((key.into(), value.into()));
         self
+    }
+
+    pub(super) fn add_baggage_entry(&mut self, key: &str, value: &str) {
+        self.baggage.push((key.to_owned(), value.to_owned()));
+    }
+
+    /// Makes the trace headers among the headers the creation context, unless there is one.
+    pub(super) fn take_trace_headers(&mut self) {
+        let found = received(propagation::extract_trace_context(&self.headers));
+        if self.creation.context().is_none() {
+            self.creation = found;
+        }
+        propagation::with_fields(|fields| {
+            self.headers.retain(|name, _| !propagation::is_one_of(name, fields))
+        });
     }
 
     /// `cx` with the baggage that goes with this record.
@@ -331,9 +351,13 @@ fn other_headers<H: HeaderView + ?Sized>(headers: &H) -> Headers {
     })
 }
 
-fn without_trace(mut headers: Headers) -> Headers {
-    propagation::with_fields(|fields| headers.retain(|name, _| !propagation::is_one_of(name, fields)));
-    headers
+/// The creation context of a message that carries `cx`, which may be empty.
+pub(super) fn received(cx: Context) -> CreationContext {
+    if cx.span().span_context().is_valid() || !cx.baggage().is_empty() {
+        CreationContext::received(cx)
+    } else {
+        CreationContext::none()
+    }
 }
 
 /// What a [`Record`] can hold when it is read from a message: any [`KafkaMessage`], or `Option<Vec<u8>>`, the raw value.
@@ -396,9 +420,9 @@ impl<T: 'static> ConsumedMessage for Record<T> {
 }
 
 impl<T> TraceContext for Record<T> {
-    /// Makes `cx` the context that the producer keeps.
+    /// Makes `cx` the context that the producer keeps. Without a span in it the record stays as it is.
     fn inject_context(&mut self, cx: &Context) {
-        self.creation.set(cx.clone());
+        super::derived::inject(cx, &mut self.creation);
     }
 
     fn extract_trace_context(&self) -> Context {

@@ -15,7 +15,7 @@ use crate::trace_context::CreationContext;
 /// In a compacted topic the broker removes the older records of the key, later the tombstone itself. To read a topic
 /// that holds both, use `Option<T>`, and `Record<Option<T>>` for the key.
 ///
-/// ```ignore
+/// ```
 /// use throughline::kafka::{KafkaMessage, Tombstone};
 ///
 /// #[derive(KafkaMessage)]

@@ -20,7 +20,7 @@ use super::message_error::BoxError;
 /// types of `#[kafka(payload)]` fields that fit. What a schema registry needs beside the bytes lives in statics of its
 /// own.
 ///
-/// ```ignore
+/// ```
 /// use serde::{Serialize, de::DeserializeOwned};
 /// use throughline::kafka::{BoxError, Codec, KafkaMessage};
 ///
