@@ -6,6 +6,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
+use opentelemetry::Context;
 use rdkafka::TopicPartitionList;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _};
 use rdkafka::error::{KafkaError, KafkaResult};
@@ -17,6 +18,7 @@ use super::error::CommitError;
 use super::generation::{Committable, Generation};
 use super::rebalance::RunnerContext;
 use super::settings::Commit;
+use crate::kafka::settle;
 
 /// Commits that `count` asks for are at least so far apart: at a million records a second it would ask 2,000 times.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(100);
@@ -115,7 +117,7 @@ fn commit(engine: &Engine, consumer: &BaseConsumer<RunnerContext>) -> Result<(),
         Err(_) => Count::CommitError,
     };
     engine.counters.add(outcome, 1);
-    super::metrics::committed(outcome, engine);
+    super::metrics::happened(outcome, engine);
     engine.commit_ended(result.is_err());
     for (generation, moved) in &moved {
         match &result {
@@ -152,12 +154,27 @@ fn store(
 
 /// The settle span of a commit on the runner's own account: a root (kafka.md C-3).
 fn in_commit_span(
-    _engine: &Engine,
-    _topic: Option<&str>,
-    _records: u64,
+    engine: &Engine,
+    topic: Option<&str>,
+    records: u64,
     commit: impl FnOnce() -> KafkaResult<()>,
 ) -> KafkaResult<()> {
-    commit()
+    if !engine.settings.settle_spans {
+        return commit();
+    }
+    let constants = engine.constants();
+    let about = settle::Commit {
+        topic,
+        partition: None,
+        group: Some(&constants.group),
+        count: Some(records),
+        client: &constants.attributes,
+        server: constants.server.as_ref().map(|(host, port)| (&**host, *port)),
+    };
+    let committing = settle::commit_span(about, Some(Context::new()));
+    let result = commit();
+    committing.end(result.as_ref().err().map_or(Ok(()), Err));
+    result
 }
 
 /// The generation of the member is over; the commit is not repeated for it.
@@ -193,7 +210,7 @@ pub(super) fn before_leaving(engine: &Engine, until: Instant) -> bool {
         return true;
     }
     engine.counters.add(Count::CommitTimeout, 1);
-    super::metrics::committed(Count::CommitTimeout, engine);
+    super::metrics::happened(Count::CommitTimeout, engine);
     crate::diagnostics::warn(format_args!(
         "the commit before partitions are given up did not end in time; their last records will be delivered again"
     ));

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::time::{Duration, Instant};
 
+use opentelemetry::KeyValue;
 use rdkafka::ClientConfig;
 use rdkafka::error::KafkaError;
 use tokio::runtime::Handle;
@@ -35,15 +36,26 @@ pub(super) struct Constants {
     pub(super) group: Arc<str>,
     pub(super) client_id: Option<Arc<str>>,
     pub(super) server: Option<(Arc<str>, u16)>,
+    /// Client id and server as attributes of spans.
+    pub(super) attributes: Vec<KeyValue>,
 }
 
 impl Constants {
     pub(super) fn of(config: &ClientConfig) -> Self {
         let servers = config.get("bootstrap.servers").or_else(|| config.get("metadata.broker.list"));
+        let client_id: Option<Arc<str>> = config.get("client.id").map(Into::into);
+        let server = servers.and_then(attributes::single_server);
+        let mut all = Vec::with_capacity(3);
+        all.extend(client_id.clone().map(|id| KeyValue::new(attributes::CLIENT_ID, id)));
+        if let Some((address, port)) = &server {
+            all.push(KeyValue::new(attributes::SERVER_ADDRESS, address.clone()));
+            all.push(KeyValue::new(attributes::SERVER_PORT, i64::from(*port)));
+        }
         Constants {
             group: config.get("group.id").unwrap_or_default().into(),
-            client_id: config.get("client.id").map(Into::into),
-            server: servers.and_then(attributes::single_server).map(|(host, port)| (host.into(), port)),
+            client_id,
+            server: server.map(|(address, port)| (address.into(), port)),
+            attributes: all,
         }
     }
 }
@@ -368,6 +380,7 @@ impl Engine {
     pub(super) fn partition_error(&self, generation: &Generation, error: KafkaError) {
         if errors::is_reset(&error) {
             self.counters.add(Count::OffsetReset, 1);
+            super::metrics::counted(Count::OffsetReset, 1, &generation.topic, self);
             diagnostics::warn(format_args!(
                 "partition {} of {}: {error}",
                 generation.partition,

@@ -49,7 +49,7 @@ mod tests {
             Code::AllBrokersDown,
             Code::PollExceeded,
             Code::Resolve,
-            Code::Ssl,
+            Code::SSL,
             Code::UnknownTopicOrPartition,
             Code::TopicAuthorizationFailed,
             Code::NotCoordinator,

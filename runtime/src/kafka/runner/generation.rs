@@ -11,6 +11,7 @@ use tokio::task::AbortHandle;
 
 use super::counters::Count;
 use super::engine::Engine;
+use super::metrics;
 use super::pause::{Change, Pause};
 use super::rebalance::RunnerContext;
 use super::tracker::{Finished, Sequence, Tracker};
@@ -174,6 +175,7 @@ impl Generation {
         if progress.state == State::Closed {
             drop(progress);
             self.engine.counters.add(Count::LateResult, sequences.len() as u64);
+            metrics::counted(Count::LateResult, sequences.len() as u64, &self.topic, &self.engine);
             return None;
         }
         for sequence in sequences {

@@ -1,16 +1,56 @@
-//! The runner's own metrics, `throughline.messaging.consumer.*`; empty without the feature `metrics`.
+//! The runner's own metrics, `throughline.messaging.consumer.*` (kafka.md 3.5); empty without the feature `metrics`.
+
+#[cfg(feature = "metrics")]
+mod gauges;
+#[cfg(feature = "metrics")]
+mod instruments;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::counters::Count;
 use super::engine::Engine;
-use super::generation::Generation;
 
-pub(super) fn counted(_what: Count, _times: u64, _topic: &str, _engine: &Engine) {}
+/// Shows a runner to the gauges as long as it lives.
+#[inline]
+pub(super) fn register(engine: &Arc<Engine>) {
+    #[cfg(feature = "metrics")]
+    gauges::register(engine);
+    #[cfg(not(feature = "metrics"))]
+    let _ = engine;
+}
 
-pub(super) fn committed(_outcome: Count, _engine: &Engine) {}
+/// Makes the gauges, if the program has set a meter provider since the last look.
+#[inline]
+pub(super) fn look() {
+    #[cfg(feature = "metrics")]
+    instruments::make();
+}
 
-pub(super) fn rebalanced(_what: Count, _took: Duration, _engine: &Engine) {}
+/// Events that concern records of a topic.
+#[inline]
+pub(super) fn counted(what: Count, times: u64, topic: &str, engine: &Engine) {
+    #[cfg(feature = "metrics")]
+    instruments::counted(what, times, Some(topic), engine);
+    #[cfg(not(feature = "metrics"))]
+    let _ = (what, times, topic, engine);
+}
 
-pub(super) fn lag(_generation: &Arc<Generation>) {}
+/// Events that concern no topic in particular.
+#[inline]
+pub(super) fn happened(what: Count, engine: &Engine) {
+    #[cfg(feature = "metrics")]
+    instruments::counted(what, 1, None, engine);
+    #[cfg(not(feature = "metrics"))]
+    let _ = (what, engine);
+}
+
+/// A rebalance, and how long its callback took.
+#[inline]
+pub(super) fn rebalanced(what: Count, took: Duration, engine: &Engine) {
+    happened(what, engine);
+    #[cfg(feature = "metrics")]
+    instruments::rebalance_took(what, took, engine);
+    #[cfg(not(feature = "metrics"))]
+    let _ = took;
+}

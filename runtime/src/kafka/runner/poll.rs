@@ -33,12 +33,15 @@ pub(super) type Outcome = Result<Report, RunError>;
 
 /// Polls until the runner is asked to end, then ends it.
 pub(super) fn run(engine: &Arc<Engine>, consumer: Arc<BaseConsumer<RunnerContext>>, end: End) {
+    metrics::register(engine);
+    metrics::look();
     engine.set_state(State::Joining);
     let mut looked_ms = 0;
     while !engine.is_stopping() {
         let now = poll(engine, &consumer);
         if now.saturating_sub(looked_ms) >= LOOK_FOR_BLOCKED_MS {
             looked_ms = now;
+            metrics::look();
             for generation in engine.owned() {
                 if let Some(change) = generation.step_pause(now) {
                     pause::apply(change, &generation, &consumer);

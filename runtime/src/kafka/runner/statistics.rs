@@ -75,7 +75,6 @@ fn note(engine: &Engine, statistics: &[u8]) {
             if let Some(generation) = engine.find(topic, partition.partition) {
                 generation.end_offset.store(partition.end(), Ordering::Relaxed);
                 generation.start_offset.store(partition.start(), Ordering::Relaxed);
-                super::metrics::lag(&generation);
             }
         }
     }
