@@ -42,7 +42,8 @@ pub(super) fn run(
     requests: &Receiver<Request>,
 ) {
     let interval = match engine.settings.commit {
-        Commit::Tracked { interval, .. } => interval,
+        // Without any pause the thread would never rest.
+        Commit::Tracked { interval, .. } => interval.max(Duration::from_millis(5)),
         // What is left over by a commit that failed.
         Commit::PerRecord | Commit::Manual => Duration::from_secs(1),
     };

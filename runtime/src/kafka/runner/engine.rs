@@ -27,8 +27,10 @@ use crate::kafka::attributes;
 /// What the last commit gets when the runtime is gone.
 const COMMIT_TIME: Duration = Duration::from_secs(5);
 
-/// What it takes to commit and leave the group, after the drain.
-const LEAVE: Duration = Duration::from_secs(10);
+/// What the commit and the farewell to the group get after the drain, at most, and what the commit gets of a deadline that
+/// is over.
+pub(super) const LEAVE: Duration = Duration::from_secs(10);
+pub(super) const LAST_COMMIT: Duration = Duration::from_millis(500);
 
 /// What is the same for all records of a runner, for the attributes of spans and metrics.
 #[derive(Clone, Debug)]
@@ -85,6 +87,8 @@ pub(super) struct Engine {
     stop_told: Notify,
     pub(super) state: Mutex<State>,
     last_error: Mutex<Option<String>>,
+    held: AtomicBool,
+    held_until: Mutex<Option<Instant>>,
     /// Engine time of the first of the commits that fail now; `u64::MAX`: the last one succeeded.
     commits_fail_since: AtomicU64,
 }
@@ -146,6 +150,8 @@ impl Engine {
             stop_told: Notify::new(),
             state: Mutex::new(State::Starting),
             last_error: Mutex::default(),
+            held: AtomicBool::new(false),
+            held_until: Mutex::default(),
             commits_fail_since: AtomicU64::new(u64::MAX),
             settings,
         }
@@ -238,6 +244,7 @@ impl Engine {
     pub(super) fn finished(&self, uncommitted: u32) {
         if let Commit::Tracked { count, .. } = self.settings.commit
             && uncommitted >= count
+            && !self.commit_is_due.load(Ordering::Relaxed)
             && !self.commit_is_due.swap(true, Ordering::Relaxed)
         {
             // The thread is there as long as the poll thread is.
@@ -347,14 +354,33 @@ impl Engine {
 
     pub(super) fn set_state(&self, state: State) {
         let mut current = locked(&self.state);
-        // The last two are final.
-        if !matches!(*current, State::Stopped | State::Failed) {
+        let may_follow = match *current {
+            State::Stopped | State::Failed => false,
+            State::Draining => matches!(state, State::Stopped | State::Failed),
+            State::Starting | State::Joining | State::Running => true,
+        };
+        if may_follow {
             *current = state;
         }
     }
 
     pub(super) fn state(&self) -> State {
         *locked(&self.state)
+    }
+
+    /// For tests: nobody polls for so long, as if the process stood still.
+    pub(super) fn hold(&self, for_how_long: Duration) {
+        *locked(&self.held_until) = Some(crate::deadline::after(for_how_long));
+        self.held.store(true, Ordering::Release);
+    }
+
+    pub(super) fn is_held(&self) -> bool {
+        if !self.held.load(Ordering::Relaxed) {
+            return false;
+        }
+        let held = locked(&self.held_until).is_some_and(|until| Instant::now() < until);
+        self.held.store(held, Ordering::Relaxed);
+        held
     }
 
     pub(super) fn set_last_error(&self, error: String) {
@@ -378,6 +404,9 @@ impl Engine {
 
     /// An error that came with the records of a partition.
     pub(super) fn partition_error(&self, generation: &Generation, error: KafkaError) {
+        if matches!(error, KafkaError::PartitionEOF(_)) {
+            return;
+        }
         if errors::is_reset(&error) {
             self.counters.add(Count::OffsetReset, 1);
             super::metrics::counted(Count::OffsetReset, 1, &generation.topic, self);

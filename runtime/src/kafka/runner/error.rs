@@ -36,6 +36,9 @@ pub enum RunError {
     /// The tokio runtime was shut down under the runner; unfinished records are not committed.
     #[error("the tokio runtime was shut down under the runner")]
     RuntimeGone,
+    /// The poll thread panicked, which only a name that is not UTF-8 could make it do; what was finished is committed.
+    #[error("the poll thread panicked")]
+    Panicked,
     /// librdkafka did not close within the deadline; a thread of its own goes on closing it.
     #[error("the Kafka client did not close within the deadline")]
     TimedOut,

@@ -143,7 +143,7 @@ impl Generation {
         take: impl FnOnce(&rdkafka::message::BorrowedMessage<'_>) -> T,
     ) -> Pulled<T> {
         let queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
-        if self.is_over() {
+        if self.is_over() || self.engine.is_held() {
             return Pulled::Empty;
         }
         match queue.as_ref().and_then(|queue| queue.poll(Duration::ZERO)) {

@@ -88,6 +88,12 @@ impl RunnerHandle {
         health::of(&self.engine)
     }
 
+    /// For tests: nothing is polled for so long, as if the process stood still.
+    #[doc(hidden)]
+    pub fn hold_polls(&self, for_how_long: Duration) {
+        self.engine.hold(for_how_long);
+    }
+
     /// Ends the runner when `signal` does, and at once when `again` does.
     pub(super) fn stop_when(
         &self,

@@ -96,6 +96,8 @@ async fn in_batches<W: Work>(work: &W, generation: &Arc<Generation>) {
                 if !batch.items.is_empty() {
                     break;
                 }
+                // Who has the places may wait for the turn.
+                turn.pass();
                 if !room(generation).await {
                     return;
                 }

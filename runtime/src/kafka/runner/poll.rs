@@ -1,16 +1,18 @@
 //! The poll thread: rebalances, errors, statistics, pauses, and the end. It runs no user code (kafka.md K-4).
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use rdkafka::Message as _;
-use rdkafka::consumer::BaseConsumer;
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::error::KafkaError;
 use rdkafka::message::BorrowedMessage;
 
 use super::counters::Count;
-use super::engine::Engine;
+use super::engine::{Engine, LAST_COMMIT, LEAVE};
 use super::error::{Report, RunError};
 use super::health::State;
 use super::pause;
@@ -24,37 +26,45 @@ const POLL: Duration = Duration::from_millis(50);
 /// How often the thread looks for blocked partitions.
 const LOOK_FOR_BLOCKED_MS: u64 = 250;
 
-/// What the commit and the farewell to the group get of a deadline, at most, and of one that is over.
-const LEAVE: Duration = Duration::from_secs(10);
-const LAST_COMMIT: Duration = Duration::from_millis(500);
-
 /// How a runner ended.
 pub(super) type Outcome = Result<Report, RunError>;
 
 /// Polls until the runner is asked to end, then ends it.
 pub(super) fn run(engine: &Arc<Engine>, consumer: Arc<BaseConsumer<RunnerContext>>, end: End) {
     metrics::register(engine);
-    metrics::look();
     engine.set_state(State::Joining);
-    let mut looked_ms = 0;
+    // No code of users runs here, but `rdkafka` panics on names that are not UTF-8, and others choose those.
+    if catch_unwind(AssertUnwindSafe(|| until_stopped(engine, &consumer))).is_err() {
+        engine.stop_by_itself(Some(RunError::Panicked));
+    }
+    if catch_unwind(AssertUnwindSafe(|| drain(engine, &consumer))).is_err() {
+        engine.stop(Instant::now(), Some(RunError::Panicked));
+    }
+    close(engine, consumer, end);
+}
+
+fn until_stopped(engine: &Arc<Engine>, consumer: &Arc<BaseConsumer<RunnerContext>>) {
+    let mut looked_ms = None;
     while !engine.is_stopping() {
-        let now = poll(engine, &consumer);
-        if now.saturating_sub(looked_ms) >= LOOK_FOR_BLOCKED_MS {
-            looked_ms = now;
+        let now = poll(engine, consumer);
+        if looked_ms.is_none_or(|looked| now.saturating_sub(looked) >= LOOK_FOR_BLOCKED_MS) {
+            looked_ms = Some(now);
             metrics::look();
             for generation in engine.owned() {
                 if let Some(change) = generation.step_pause(now) {
-                    pause::apply(change, &generation, &consumer);
+                    pause::apply(change, &generation, consumer);
                 }
             }
         }
         engine.drop_queues();
     }
-    close(engine, consumer, end);
 }
 
 /// Polls once; gives the engine's time.
 fn poll(engine: &Arc<Engine>, consumer: &Arc<BaseConsumer<RunnerContext>>) -> u64 {
+    while engine.is_held() {
+        thread::sleep(Duration::from_millis(10));
+    }
     let polled = consumer.poll(POLL);
     let now = engine.tick();
     engine.last_poll_ms.store(now, Ordering::Relaxed);
@@ -72,6 +82,11 @@ fn poll(engine: &Arc<Engine>, consumer: &Arc<BaseConsumer<RunnerContext>>) -> u6
             }
             engine.set_state(State::Joining);
             engine.set_last_error(error.to_string());
+        }
+        Some(Err(KafkaError::MessageConsumptionFatal(code))) => {
+            // The first fatal error is the cause; the event may only say that there is one.
+            let code = consumer.client().fatal_error().map_or(code, |(code, _)| code);
+            engine.client_error(KafkaError::MessageConsumptionFatal(code), "");
         }
         Some(Err(error)) => engine.client_error(error, ""),
     }
@@ -95,8 +110,8 @@ pub(super) struct End {
     pub(super) tell: Box<dyn FnOnce(Outcome) + Send>,
 }
 
-/// kafka.md K-11: stop taking, drain, commit, leave the group.
-fn close(engine: &Arc<Engine>, consumer: Arc<BaseConsumer<RunnerContext>>, end: End) {
+/// kafka.md K-11: stops taking, and waits for the handlers.
+fn drain(engine: &Arc<Engine>, consumer: &Arc<BaseConsumer<RunnerContext>>) {
     engine.set_state(State::Draining);
     for generation in engine.owned() {
         generation.end();
@@ -114,8 +129,12 @@ fn close(engine: &Arc<Engine>, consumer: Arc<BaseConsumer<RunnerContext>>, end: 
         && Instant::now() < drain_until()
         && !matches!(engine.failure(), Some(RunError::RuntimeGone))
     {
-        poll(engine, &consumer);
+        poll(engine, consumer);
     }
+}
+
+/// kafka.md K-11: commits, and leaves the group.
+fn close(engine: &Arc<Engine>, consumer: Arc<BaseConsumer<RunnerContext>>, end: End) {
     let now = Instant::now();
     commit::before_leaving(engine, engine.deadline().clamp(now + LAST_COMMIT, now + LEAVE));
     let mut unfinished = 0;

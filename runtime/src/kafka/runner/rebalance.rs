@@ -6,13 +6,14 @@ use std::time::{Duration, Instant};
 
 use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext, RebalanceProtocol};
 use rdkafka::error::{KafkaError, KafkaResult};
-use rdkafka::types::RDKafkaRespErr;
+use rdkafka::types::{RDKafkaErrorCode, RDKafkaRespErr};
 use rdkafka::{ClientContext, TopicPartitionList};
 
 use super::counters::Count;
-use super::engine::Engine;
+use super::engine::{Engine, LAST_COMMIT};
 use super::generation::Generation;
 use super::health::State;
+use super::pause::{self, Change};
 use super::{metrics, statistics};
 use crate::diagnostics;
 
@@ -42,6 +43,10 @@ impl ClientContext for RunnerContext {
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
+        // The poll has this one too, with its cause.
+        if error.rdkafka_error_code() == Some(RDKafkaErrorCode::Fatal) {
+            return;
+        }
         // librdkafka's own log line has told it; here only what ends the runner or shows in health.
         self.engine.client_error(error, reason);
     }
@@ -87,13 +92,27 @@ impl ConsumerContext for RunnerContext {
 
 impl RunnerContext {
     fn assign(&self, consumer: &BaseConsumer<Self>, partitions: &TopicPartitionList) -> KafkaResult<()> {
-        let Some(owner) = self.consumer.get().and_then(Weak::upgrade).filter(|_| !self.engine.is_stopping())
-        else {
-            // Closing: whoever is still in the group gets them.
-            return consumer.unassign();
-        };
-        let mut acquired = Vec::with_capacity(partitions.count());
-        for element in partitions.elements() {
+        // Closing: they are accepted and not taken up, and go on to others with the farewell.
+        let owner = self.consumer.get().and_then(Weak::upgrade).filter(|_| !self.engine.is_stopping());
+        let acquired = owner.map_or_else(Vec::new, |owner| self.acquire(&owner, partitions));
+        match consumer.rebalance_protocol() {
+            RebalanceProtocol::Cooperative => consumer.incremental_assign(partitions)?,
+            RebalanceProtocol::Eager | RebalanceProtocol::None => consumer.assign(partitions)?,
+        }
+        for generation in &acquired {
+            (self.spawn)(generation);
+        }
+        self.engine.set_state(State::Running);
+        Ok(())
+    }
+
+    /// New generations, each with a queue of its own.
+    fn acquire(
+        &self,
+        owner: &Arc<BaseConsumer<Self>>,
+        partitions: &TopicPartitionList,
+    ) -> Vec<Arc<Generation>> {
+        let acquired = partitions.elements().into_iter().map(|element| {
             let (topic, partition) = (element.topic(), element.partition());
             let generation = self.engine.acquire(topic, partition);
             // Before the assign: what is fetched earlier would stay in the common queue (kafka.md R-13).
@@ -106,17 +125,9 @@ impl RunnerContext {
                 });
                 generation.set_queue(queue);
             }
-            acquired.push(generation);
-        }
-        match consumer.rebalance_protocol() {
-            RebalanceProtocol::Cooperative => consumer.incremental_assign(partitions)?,
-            RebalanceProtocol::Eager | RebalanceProtocol::None => consumer.assign(partitions)?,
-        }
-        for generation in &acquired {
-            (self.spawn)(generation);
-        }
-        self.engine.set_state(State::Running);
-        Ok(())
+            generation
+        });
+        acquired.collect()
     }
 
     fn revoke(
@@ -139,6 +150,10 @@ impl RunnerContext {
             self.drain(&gone);
         }
         for generation in &gone {
+            if generation.is_paused() {
+                // librdkafka would keep it paused for its next assignment.
+                pause::apply(Change::Resume, generation, consumer);
+            }
             self.engine.release(generation);
         }
         self.engine.drop_queues();
@@ -177,6 +192,7 @@ impl RunnerContext {
         }
         // Beyond `max.poll.interval.ms` the partitions would be lost in any case.
         let commit_until = begun + (limit + COMMIT_TIME).min(self.engine.max_poll_interval.mul_f64(0.75));
+        let commit_until = commit_until.min(self.engine.deadline().max(Instant::now() + LAST_COMMIT));
         super::commit::before_leaving(&self.engine, commit_until);
     }
 }
