@@ -81,7 +81,7 @@ impl Converter {
                 side.trace_state.unwrap_or(TraceState::NONE),
             ),
             parent_span_id: SpanId::from(parent),
-            parent_span_is_remote: flags & flag::REMOTE_PARENT != 0,
+            parent_span_is_remote: parent != 0 && flags & flag::REMOTE_PARENT != 0,
             span_kind: side.kind.unwrap_or(site.kind).into(),
             name: side.name.unwrap_or(Cow::Borrowed(site.name)),
             start_time: times.start,

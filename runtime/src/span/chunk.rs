@@ -116,7 +116,8 @@ impl<T> Writer<T> {
     /// The same, and then has `finish` change the entry where it is now, before the reader sees it.
     #[inline(always)]
     pub(crate) fn push_with(&mut self, entry: &mut T, rest: T, finish: impl FnOnce(&mut T)) -> bool {
-        let Some(place) = self.chunk.places.get(self.next) else { return false };
+        let (chunk, next) = (&*self.chunk, self.next);
+        let Some(place) = chunk.places.get(next) else { return false };
         // SAFETY: `next` is `committed`: the place is not written, the reader does not look at it. The entry is read
         // once, and overwritten without being dropped. A panic in `finish` leaves the place uncommitted: the entry is
         // lost and never dropped, the place is written again.
@@ -125,8 +126,8 @@ impl<T> Writer<T> {
             std::ptr::write(entry, rest);
             finish((*place).assume_init_mut());
         });
-        self.next += 1;
-        self.chunk.committed.store(self.next, Ordering::Release);
+        self.next = next + 1;
+        chunk.committed.store(next + 1, Ordering::Release);
         true
     }
 }

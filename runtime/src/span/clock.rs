@@ -7,6 +7,8 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use super::ticks;
+
 /// Whether new spans read ticks. Set once the counter is calibrated, cleared for good if it proves unsteady.
 static TICKS: AtomicBool = AtomicBool::new(false);
 static COUNTER: OnceLock<quanta::Clock> = OnceLock::new();
@@ -20,19 +22,27 @@ pub(crate) struct Reading {
 }
 
 /// Reads the clock that new spans use.
-#[inline]
+#[inline(always)]
 pub(crate) fn now() -> Reading {
     let is_ticks = TICKS.load(Ordering::Relaxed);
     Reading { value: read(is_ticks), is_ticks }
 }
 
 /// Reads the clock that a span began with.
-#[inline]
+#[inline(always)]
 pub(crate) fn read(is_ticks: bool) -> u64 {
-    if is_ticks && let Some(counter) = COUNTER.get() { counter.raw() } else { wall_ns() }
+    if is_ticks { ticks::read() } else { wall_ns() }
+}
+
+/// The counter, once it is calibrated.
+#[cfg(not(target_arch = "x86_64"))]
+pub(super) fn counter() -> Option<&'static quanta::Clock> {
+    COUNTER.get()
 }
 
 /// The system's clock, in nanoseconds since the epoch.
+#[cold]
+#[inline(never)]
 pub(crate) fn wall_ns() -> u64 {
     let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since_epoch.as_nanos()).unwrap_or(u64::MAX)
@@ -45,6 +55,12 @@ pub(crate) fn calibrate() -> Option<&'static quanta::Clock> {
         return None;
     }
     let counter = COUNTER.get_or_init(quanta::Clock::new);
+    // Where it finds no counter to trust, `quanta` answers by the system's clock, in other units.
+    let before = ticks::read();
+    let reading = counter.raw();
+    if !(before..=ticks::read()).contains(&reading) {
+        return None;
+    }
     TICKS.store(true, Ordering::Release);
     Some(counter)
 }

@@ -4,24 +4,24 @@
 //! through `Option`s and closures are copied, and copies are what a span costs.
 
 use std::borrow::Cow;
+use std::mem::ManuallyDrop;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::thread;
 
-use opentelemetry::trace::{
-    Link, SpanContext, SpanId, Status, TraceContextExt, TraceFlags, TraceId, TraceState,
-};
+use opentelemetry::trace::{SpanContext, Status, TraceContextExt, TraceState};
 use opentelemetry::{Context, ContextGuard, KeyValue};
 
-use super::counters::{self, DropReason};
+use super::counters::{self, DropReason, ThreadStats};
+use super::found::{Found, Sampled, decide, span_context};
 use super::leaf::Leaf;
-use super::live::{Handle, Live};
+use super::live::{Handle, Live, place};
 use super::local::{self, Local};
 use super::outcome::Outcome;
 use super::record::{Entry, INLINE, Record, flag};
 use super::side::Side;
 use super::site::Site;
 use super::value::FieldValue;
-use super::{clock, current, exchange, sampler};
+use super::{clock, current, exchange};
 
 /// A span of ours from its start to its end.
 #[derive(Debug)]
@@ -29,94 +29,24 @@ pub(super) struct Core {
     pub(super) site: &'static Site,
     /// The record while the span is open and recording, else nothing. Kept as the chunk will hold it, so that the end
     /// of the span is one copy.
-    entry: Entry,
+    ///
+    /// Never dropped: who owns the span ends it, which leaves nothing to drop. That nobody looks whether there is
+    /// something is a third of what a span costs where tracing is off.
+    entry: ManuallyDrop<Entry>,
     /// The cell through which others write to it, and its generation; a leaf has none.
     pub(super) live: Option<(&'static Live, u64)>,
 }
 
-/// The parent that was found, as numbers.
-#[derive(Clone, Copy)]
-pub(super) struct Found {
-    pub(super) trace: [u64; 2],
-    /// Zero: none, the span will be a root.
-    pub(super) span: u64,
-    pub(super) trace_flags: u8,
-    pub(super) is_remote: bool,
-}
-
-impl Found {
-    pub(super) const NONE: Self = Self { trace: [0; 2], span: 0, trace_flags: 0, is_remote: false };
-
-    #[inline]
-    pub(super) fn from_span_context(context: &SpanContext) -> Self {
-        let trace = words(context.trace_id());
-        let span = u64::from_be_bytes(context.span_id().to_bytes());
-        if trace == [0; 2] || span == 0 {
-            return Self::NONE;
-        }
-        Self { trace, span, trace_flags: context.trace_flags().to_u8(), is_remote: context.is_remote() }
-    }
-
-    /// The parent that a context names.
-    pub(super) fn by_context(cx: &Context) -> Self {
-        if cx.has_active_span() { Self::from_span_context(cx.span().span_context()) } else { Self::NONE }
-    }
-
-    /// The parent on this thread, whose current context is `cx`: our innermost leaf, if it is newer than the span
-    /// that the context names.
-    #[inline]
-    pub(super) fn by_current(local: &Local, cx: &Context) -> Self {
-        Self::by_context(cx).or_newer_leaf(local)
-    }
-
-    /// This span, which OpenTelemetry has active, or the leaf that began under it.
-    #[inline(always)]
-    fn or_newer_leaf(self, local: &Local) -> Self {
-        let leaf = local.leaf.get();
-        if leaf.span == 0 || leaf.under != self.span {
-            return self;
-        }
-        Self { trace: leaf.trace, span: leaf.span, trace_flags: leaf.trace_flags, is_remote: false }
-    }
-
-    pub(super) fn to_span_context(self) -> SpanContext {
-        span_context(self.trace, self.span, self.trace_flags, self.is_remote, TraceState::NONE)
-    }
-}
-
-/// A trace id as two words, the higher first.
-#[allow(clippy::cast_possible_truncation)]
-#[inline]
-pub(super) fn words(id: TraceId) -> [u64; 2] {
-    let number = u128::from_be_bytes(id.to_bytes());
-    [(number >> 64) as u64, number as u64]
-}
-
-/// A span's context in OpenTelemetry's type, from the numbers that we keep of it.
-#[inline(always)]
-pub(super) fn span_context(
-    trace: [u64; 2],
-    span: u64,
-    trace_flags: u8,
-    is_remote: bool,
-    trace_state: TraceState,
-) -> SpanContext {
-    let trace_flags = TraceFlags::new(trace_flags);
-    SpanContext::new(trace_id(trace), SpanId::from(span), trace_flags, is_remote, trace_state)
-}
-
-#[inline]
-pub(crate) fn trace_id(words: [u64; 2]) -> TraceId {
-    TraceId::from((u128::from(words[0]) << 64) | u128::from(words[1]))
-}
-
-/// What OpenTelemetry's context says to a span that begins.
-enum Active {
-    Suppressed,
-    /// The active span, or none.
-    Span(Found),
-    /// A span with a `tracestate` to carry along.
-    WithTraceState,
+/// What begins.
+enum Beginning<'a> {
+    /// A span that records, with its own context.
+    Span(Context, Option<&'a mut Record>),
+    /// The root of an unsampled trace, with the context that keeps it so.
+    Unsampled(Context),
+    /// Nothing: suppressed, or below an unsampled span.
+    Nothing,
+    /// A `tracestate` to carry along, which the slow path does.
+    Slow,
 }
 
 /// Whether the fast path could do it.
@@ -131,61 +61,72 @@ pub(super) enum Begun {
 impl Core {
     #[inline]
     pub(super) const fn idle(site: &'static Site) -> Self {
-        Self { site, entry: Entry::Nothing, live: None }
+        Self { site, entry: ManuallyDrop::new(Entry::Nothing), live: None }
     }
 
     #[inline]
     pub(super) fn is_recording(&self) -> bool {
-        matches!(self.entry, Entry::Span(_))
+        matches!(*self.entry, Entry::Span(_))
     }
 
     fn record(&self) -> Option<&Record> {
-        if let Entry::Span(record) = &self.entry { Some(record) } else { None }
+        if let Entry::Span(record) = &*self.entry { Some(record) } else { None }
     }
 
     pub(super) fn record_mut(&mut self) -> Option<&mut Record> {
-        if let Entry::Span(record) = &mut self.entry { Some(record) } else { None }
+        if let Entry::Span(record) = &mut *self.entry { Some(record) } else { None }
     }
 
     /// Starts the span under the current context, and has its own context attached: that of a recording span, or of
     /// an unsampled root, which keeps its trace unsampled. Handed over by a call, because a context that is returned
     /// inside of something is copied on its way.
+    ///
+    /// Each caller is a `PLACE` of its own: what OpenTelemetry does with a handle is inlined where it is called once.
     #[inline(always)]
-    pub(super) fn begin(&mut self, local: &Local, attach: impl FnOnce(Context)) -> Begun {
-        if local.stats().is_none() {
+    pub(super) fn begin<const PLACE: u8>(&mut self, local: &Local, attach: impl FnOnce(Context)) -> Begun {
+        let Some(stats) = local.stats() else {
             counters::lost();
             return Begun::Done;
-        }
-        // Nothing in this closure calls the user or attaches: OpenTelemetry's stack is borrowed. It gives numbers
-        // only.
-        let active = Context::map_current(|cx| {
-            if cx.is_telemetry_suppressed() {
-                return Active::Suppressed;
-            }
-            if !cx.has_active_span() {
-                return Active::Span(Found::NONE);
-            }
-            let span = cx.span();
-            let context = span.span_context();
-            if *context.trace_state() != TraceState::NONE {
-                return Active::WithTraceState;
-            }
-            Active::Span(Found::from_span_context(context))
-        });
-        let active = match active {
-            Active::Span(found) => found,
-            Active::Suppressed => return Begun::Done,
-            Active::WithTraceState => return Begun::Slow,
         };
-        let Some(sampled) = self.decide(local, active.or_newer_leaf(local)) else { return Begun::Done };
-        let span_context = sampled.span_context(TraceState::NONE);
-        if sampled.records {
-            let (live, generation) = local.live.acquire();
-            self.live = Some((live, generation));
-            attach(Context::current_with_span(Handle::new(span_context, live, generation)));
-            self.read_start(local);
-        } else {
-            attach(Context::map_current(|cx| cx.with_remote_span_context(span_context)));
+        let Self { site, entry, live } = self;
+        // Nothing in this closure calls the user or attaches: OpenTelemetry's stack is borrowed.
+        let beginning = Context::map_current(move |cx| {
+            if cx.is_telemetry_suppressed() {
+                return Beginning::Nothing;
+            }
+            let mut active = Found::NONE;
+            if cx.has_active_span() {
+                let span = cx.span();
+                let context = span.span_context();
+                if *context.trace_state() != TraceState::default() {
+                    return Beginning::Slow;
+                }
+                active = Found::from_span_context(context);
+            }
+            let parent = active.or_newer_leaf(local);
+            let Some(sampled) = decide(local, parent) else { return Beginning::Nothing };
+            // Not the constant: that is memory, of which the compiler does not see that there is nothing to clone.
+            let span_context = sampled.span_context(TraceState::default());
+            if !sampled.records {
+                return Beginning::Unsampled(cx.with_remote_span_context(span_context));
+            }
+            let record = make_record(entry, site, sampled, parent, 0);
+            let (cell, generation) = local.live.acquire();
+            *live = Some((cell, generation));
+            let handle = Handle::<PLACE>::new(span_context, cell, generation);
+            Beginning::Span(cx.with_span(handle), record)
+        });
+        match beginning {
+            Beginning::Span(cx, record) => {
+                attach(cx);
+                stats.count_started();
+                if let Some(record) = record {
+                    record.start_now();
+                }
+            }
+            Beginning::Unsampled(cx) => attach(cx),
+            Beginning::Nothing => {}
+            Beginning::Slow => return Begun::Slow,
         }
         Begun::Done
     }
@@ -193,14 +134,20 @@ impl Core {
     /// Starts a leaf. Gives what this thread has to know; `None` where nothing changes.
     #[inline(always)]
     pub(super) fn begin_leaf(&mut self, local: &Local) -> Option<Leaf> {
-        if local.stats().is_none() {
+        let Some(stats) = local.stats() else {
             counters::lost();
             return None;
-        }
+        };
         let active =
             Context::map_current(|cx| (!cx.is_telemetry_suppressed()).then(|| Found::by_context(cx)))?;
-        let sampled = self.decide(local, active.or_newer_leaf(local))?;
-        self.read_start(local);
+        let parent = active.or_newer_leaf(local);
+        let sampled = decide(local, parent)?;
+        if sampled.records {
+            stats.count_started();
+            if let Some(record) = make_record(&mut self.entry, self.site, sampled, parent, 0) {
+                record.start_now();
+            }
+        }
         Some(Leaf {
             trace: sampled.trace,
             span: sampled.span,
@@ -209,63 +156,24 @@ impl Core {
         })
     }
 
-    /// Decides by the parent, or for a root by its trace id, and takes ids; `None` where nothing changes. Makes the
-    /// record of a sampled span.
-    #[inline(always)]
-    pub(super) fn decide(&mut self, local: &Local, parent: Found) -> Option<Sampled> {
-        let mut sampled =
-            Sampled { trace: parent.trace, span: 0, trace_flags: parent.trace_flags, records: true };
-        if parent.span == 0 {
-            sampled.trace = local.ids.next_trace();
-            sampled.trace_flags = u8::from(sampler::samples_root(sampled.trace[1]));
-            sampled.records = sampled.trace_flags != 0;
-        } else if parent.trace_flags & 1 == 0 {
-            return None;
-        }
-        sampled.span = local.ids.next_span();
-        if sampled.records {
-            self.make_record(sampled, parent, 0);
-        }
-        Some(sampled)
-    }
-
-    #[inline(always)]
     pub(super) fn make_record(&mut self, sampled: Sampled, parent: Found, flags: u8) {
-        self.entry = Entry::Span(Record {
-            site: self.site,
-            trace: sampled.trace,
-            span: sampled.span,
-            parent: parent.span,
-            start: 0,
-            end: 0,
-            flags: if parent.is_remote { flags | flag::REMOTE_PARENT } else { flags },
-            trace_flags: sampled.trace_flags,
-            values: [const { FieldValue::Null }; INLINE],
-            side: None,
-        });
+        make_record(&mut self.entry, self.site, sampled, parent, flags);
     }
 
-    /// The last thing on the way in: what comes before is not the user's time.
-    #[inline(always)]
-    pub(super) fn read_start(&mut self, local: &Local) {
-        let Entry::Span(record) = &mut self.entry else { return };
-        if record.flags & flag::RECORD_ONLY == 0 {
-            local.count_started();
+    /// The last thing on the way in. Nothing if the span has started.
+    pub(super) fn start_now(&mut self, stats: &ThreadStats) {
+        if let Some(record) = self.record_mut().filter(|record| record.start == 0) {
+            if record.flags & flag::RECORD_ONLY == 0 {
+                stats.count_started();
+            }
+            record.start_now();
         }
-        if thread::panicking() {
-            record.flags |= flag::BEGAN_IN_PANIC;
-        }
-        let now = clock::now();
-        if now.is_ticks {
-            record.flags |= flag::TICKS;
-        }
-        record.start = now.value;
     }
 
     /// The context of this span again, under another base.
     pub(super) fn context_under(&self, base: &Context) -> Option<Context> {
         let (record, (live, generation)) = (self.record()?, self.live?);
-        Some(base.with_span(Handle::new(self.span_context_of(record), live, generation)))
+        Some(base.with_span(Handle::<{ place::OTHER }>::new(self.span_context_of(record), live, generation)))
     }
 
     fn span_context_of(&self, record: &Record) -> SpanContext {
@@ -290,9 +198,9 @@ impl Core {
     }
 
     /// Sets the value of one of the site's keys.
-    #[inline]
+    #[inline(always)]
     pub(super) fn set(&mut self, index: usize, value: FieldValue) {
-        if let Entry::Span(record) = &mut self.entry {
+        if let Entry::Span(record) = &mut *self.entry {
             record.set(index, value);
         }
     }
@@ -322,9 +230,9 @@ impl Core {
     /// return.
     #[inline(always)]
     pub(super) fn end(&mut self, how: u8) {
-        let Entry::Span(record) = &mut self.entry else { return };
+        let Entry::Span(record) = &mut *self.entry else { return };
         let end = clock::read(record.flags & flag::TICKS != 0);
-        if let Some((live, generation)) = self.live.take() {
+        if let Some((live, generation)) = self.live {
             if live.is_written() {
                 take_written(record, live, generation);
             }
@@ -337,7 +245,7 @@ impl Core {
     #[inline]
     pub(super) fn take_leaf_writes(&mut self) {
         if local::with(|local| local.leaf_writes.get())
-            && let Entry::Span(record) = &mut self.entry
+            && let Entry::Span(record) = &mut *self.entry
         {
             take_leaf_writes(record);
         }
@@ -347,11 +255,8 @@ impl Core {
     #[inline(always)]
     pub(super) fn how_dropped(&self, otherwise: u8) -> u8 {
         let flags = self.record().map_or(0, |record| record.flags);
-        let inside = flags & flag::BEGAN_IN_PANIC == 0;
-        if flags & flag::PANICKED_IN_POLL != 0 || (inside && thread::panicking()) {
-            return flag::PANICKED;
-        }
-        otherwise
+        let panics_now = thread::panicking() && flags & flag::BEGAN_IN_PANIC == 0;
+        if panics_now || flags & flag::PANICKED_IN_POLL != 0 { flag::PANICKED } else { otherwise }
     }
 
     /// Remembers that a poll panicked.
@@ -362,20 +267,27 @@ impl Core {
     }
 }
 
-/// Ids and decision of a span that begins.
-#[derive(Clone, Copy)]
-pub(super) struct Sampled {
-    pub(super) trace: [u64; 2],
-    pub(super) span: u64,
-    pub(super) trace_flags: u8,
-    pub(super) records: bool,
-}
-
-impl Sampled {
-    #[inline(always)]
-    pub(super) fn span_context(self, trace_state: TraceState) -> SpanContext {
-        span_context(self.trace, self.span, self.trace_flags, false, trace_state)
-    }
+#[inline(always)]
+fn make_record<'a>(
+    entry: &'a mut ManuallyDrop<Entry>,
+    site: &'static Site,
+    sampled: Sampled,
+    parent: Found,
+    flags: u8,
+) -> Option<&'a mut Record> {
+    *entry = ManuallyDrop::new(Entry::Span(Record {
+        site,
+        trace: sampled.trace,
+        span: sampled.span,
+        parent: parent.span,
+        start: 0,
+        end: 0,
+        flags: if parent.is_remote { flags | flag::REMOTE_PARENT } else { flags },
+        trace_flags: sampled.trace_flags,
+        values: [const { FieldValue::Null }; INLINE],
+        side: None,
+    }));
+    if let Entry::Span(record) = &mut **entry { Some(record) } else { None }
 }
 
 /// Leaves nothing behind. The record goes by reference down to its place in the chunk: it is copied once.
@@ -463,9 +375,4 @@ fn merge(record: &mut Record, written: Side) {
 /// panics: then there is no guard, and the host does not learn of it.
 pub(super) fn attach(cx: Context) -> Option<ContextGuard> {
     catch_unwind(AssertUnwindSafe(|| cx.attach())).ok()
-}
-
-/// A link to the span that a root was called from.
-pub(super) fn link_to(caller: Found) -> Option<Link> {
-    (caller.span != 0).then(|| Link::new(caller.to_span_context(), Vec::new(), 0))
 }

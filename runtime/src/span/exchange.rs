@@ -5,6 +5,7 @@
 //! All chunks of the process live on one budget. When it is used up, spans are dropped and counted.
 
 use std::cell::RefCell;
+use std::mem::{self, ManuallyDrop};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::thread::Thread;
@@ -124,11 +125,11 @@ impl Exchange {
     /// Chunks to drain and give back. Taken before the opened ones are, and drained after: a chunk may have been
     /// opened and filled since the last look.
     pub(crate) fn take_sealed(&self) -> Vec<Writer> {
-        std::mem::take(&mut *lock(&self.sealed))
+        mem::take(&mut *lock(&self.sealed))
     }
 
     pub(crate) fn take_opened(&self) -> Vec<Reader> {
-        std::mem::take(&mut *lock(&self.opened))
+        mem::take(&mut *lock(&self.opened))
     }
 
     /// Takes an emptied chunk back. First chunks are small and are not kept, nor is what threads may not own.
@@ -211,33 +212,45 @@ impl Exchange {
 struct ThreadChunk {
     writer: Option<Writer>,
     begun: bool,
+    /// The thread has ended, as far as recording goes.
+    ended: bool,
 }
 
-impl Drop for ThreadChunk {
+/// Hands the chunk over when the thread ends.
+struct ThreadEnd;
+
+impl Drop for ThreadEnd {
     fn drop(&mut self) {
         super::local::thread_ends();
-        if fork::is_child() {
-            return;
-        }
-        if let (Some(exchange), Some(writer)) = (EXCHANGE.get(), self.writer.take()) {
+        let writer = CHUNK.with(|chunk| {
+            let mut chunk = chunk.try_borrow_mut().ok()?;
+            chunk.ended = true;
+            chunk.writer.take()
+        });
+        if !fork::is_child()
+            && let (Some(exchange), Some(writer)) = (EXCHANGE.get(), writer)
+        {
             exchange.seal(writer);
         }
     }
 }
 
 thread_local! {
-    static CHUNK: RefCell<ThreadChunk> = const { RefCell::new(ThreadChunk { writer: None, begun: false }) };
+    /// Has no destructor, so that whoever looks at it need not ask whether it ran: `END` does what it would.
+    static CHUNK: RefCell<ManuallyDrop<ThreadChunk>> =
+        const { RefCell::new(ManuallyDrop::new(ThreadChunk { writer: None, begun: false, ended: false })) };
+    static END: ThreadEnd = const { ThreadEnd };
 }
 
-/// Has this thread's chunk torn down when the thread ends.
+/// Has this thread's chunk handed over when the thread ends.
 pub(super) fn register_thread() {
-    let _ = CHUNK.try_with(|_| ());
+    let _ = END.try_with(|_| ());
 }
 
 /// Hands over an entry that owns nothing on the heap, and leaves nothing in its place. `finish` completes it.
 #[inline]
 pub(super) fn push(entry: &mut Entry, finish: impl Fn(&mut Entry)) {
-    let pushed = CHUNK.try_with(|chunk| {
+    let pushed = CHUNK.with(|chunk| {
         let Ok(mut chunk) = chunk.try_borrow_mut() else { return false };
         match &mut chunk.writer {
             Some(writer) if !CLOSED.load(Ordering::Relaxed) => {
@@ -246,7 +259,7 @@ pub(super) fn push(entry: &mut Entry, finish: impl Fn(&mut Entry)) {
             _ => false,
         }
     });
-    if matches!(pushed, Ok(true)) {
+    if pushed {
         return;
     }
     finish(entry);
@@ -258,7 +271,7 @@ pub(super) fn push(entry: &mut Entry, finish: impl Fn(&mut Entry)) {
 /// Hands over an entry that owns this much on the heap, and leaves nothing in its place; or drops it and says why.
 #[inline(never)]
 pub(super) fn push_with_heap(entry: &mut Entry, heap_bytes: usize) -> Option<DropReason> {
-    let mut entry = std::mem::replace(entry, Entry::Nothing);
+    let mut entry = mem::replace(entry, Entry::Nothing);
     let exchange = EXCHANGE.get()?;
     if CLOSED.load(Ordering::Relaxed) {
         return Some(DropReason::AlreadyShutdown);
@@ -266,11 +279,11 @@ pub(super) fn push_with_heap(entry: &mut Entry, heap_bytes: usize) -> Option<Dro
     if heap_bytes != 0 && !exchange.reserve_heap(heap_bytes) {
         return Some(DropReason::QueueFull);
     }
-    let pushed = CHUNK.try_with(|chunk| match chunk.try_borrow_mut() {
+    let refused = CHUNK.with(|chunk| match chunk.try_borrow_mut() {
+        Ok(chunk) if chunk.ended => Some(DropReason::ThreadExit),
         Ok(mut chunk) => chunk.push(exchange, &mut entry),
         Err(_) => Some(DropReason::QueueFull),
     });
-    let refused = pushed.unwrap_or(Some(DropReason::ThreadExit));
     if refused.is_some() {
         exchange.heap.fetch_sub(heap_bytes, Ordering::Relaxed);
     }
@@ -324,7 +337,7 @@ mod tests {
     }
 
     fn thread() -> ThreadChunk {
-        ThreadChunk { writer: None, begun: false }
+        ThreadChunk { writer: None, begun: false, ended: false }
     }
 
     /// Reads everything, as the collector does.

@@ -13,7 +13,7 @@ use std::time::Instant;
 use opentelemetry::trace::{SpanId, TraceId};
 use opentelemetry_sdk::trace::IdGenerator;
 
-use super::core::trace_id;
+use super::found::trace_id;
 use super::local;
 
 /// The generators' state.

@@ -6,7 +6,7 @@
 use opentelemetry::Context;
 use opentelemetry::trace::{SpanContext, TraceContextExt, TraceState};
 
-use super::core::span_context;
+use super::found::span_context;
 use super::local::Local;
 
 /// A leaf, as its children need it.

@@ -54,13 +54,6 @@ impl Local {
         }
     }
 
-    #[inline]
-    pub(super) fn count_started(&self) {
-        if let Some(stats) = self.stats.get() {
-            stats.count_started();
-        }
-    }
-
     #[cold]
     fn prepare(&self) -> Option<&'static ThreadStats> {
         if self.dead.get() {

@@ -5,9 +5,9 @@
 //! | `site` | what the source code fixes: name, kind, keys, scope, place |
 //! | `sync`, `owned`, `future`, `stream` | spans by their lifetime: a scope, anything that moves, a future, a stream |
 //! | `options` | what the caller may say at the start |
-//! | `core`, `start` | start and end, which all of them share; the start with options |
+//! | `core`, `found`, `start` | start and end, which all of them share; what they begin from; the start with options |
 //! | `attach`, `leaf`, `local` | being the current span of a thread |
-//! | `sampler`, `ids`, `clock` | recorded or not, who, when |
+//! | `sampler`, `ids`, `clock`, `ticks` | recorded or not, who, when |
 //! | `fork` | what a child process must not do |
 //! | `live`, `side` | what others write to an open span through OpenTelemetry's `Context` |
 //! | `fields`, `value`, `outcome`, `limits` | what a span carries |
@@ -25,6 +25,7 @@ pub(crate) mod exchange;
 mod fields;
 pub(crate) mod foreign;
 pub(crate) mod fork;
+mod found;
 mod future;
 pub(crate) mod ids;
 mod leaf;
@@ -42,10 +43,11 @@ mod site;
 mod start;
 mod stream;
 mod sync;
+mod ticks;
 mod value;
 
-pub(crate) use core::trace_id;
 pub use fields::{Slot, set, set_debug, set_display, set_static};
+pub(crate) use found::trace_id;
 #[cfg(feature = "kafka")]
 pub(crate) use future::traced_until;
 pub use future::{Ending, Traced, traced};

@@ -9,6 +9,7 @@ use opentelemetry::{Context, KeyValue};
 use super::attach::Attached;
 use super::core::{Begun, Core, attach};
 use super::leaf::{EnteredLeaf, Leaf, active_span};
+use super::live::place;
 use super::local;
 use super::options::Options;
 use super::outcome::Outcome;
@@ -221,7 +222,9 @@ pub fn open(span: &mut OwnedSpan) -> bool {
     }
     local::with(|local| {
         let OwnedSpan { core, cx, .. } = &mut *span;
-        if sampler::current_state() == state::ASK || core.begin(local, |own| *cx = Some(own)) == Begun::Slow {
+        if sampler::current_state() == state::ASK
+            || core.begin::<{ place::OWNED }>(local, |own| *cx = Some(own)) == Begun::Slow
+        {
             *cx = core.begin_with(local, Options::new());
         }
     });

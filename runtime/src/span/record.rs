@@ -1,5 +1,8 @@
 //! The record: what a span leaves behind when it ends, as small as it can be.
 
+use std::{mem, thread};
+
+use super::clock;
 use super::limits;
 use super::side::Side;
 use super::site::Site;
@@ -46,19 +49,34 @@ pub(crate) struct Record {
 }
 
 impl Record {
-    /// Sets the value of one of the site's keys.
-    #[inline]
+    /// Reads the clock: the last thing on the way in, what comes before is not the user's time.
+    #[inline(always)]
+    pub(super) fn start_now(&mut self) {
+        if thread::panicking() {
+            self.flags |= flag::BEGAN_IN_PANIC;
+        }
+        let now = clock::now();
+        if now.is_ticks {
+            self.flags |= flag::TICKS;
+        }
+        self.start = now.value;
+    }
+
+    /// Sets the value of one of the site's keys. In line, where a value's type is known this is two stores.
+    #[inline(always)]
     pub(super) fn set(&mut self, index: usize, value: FieldValue) {
         if let FieldValue::Owned(_) | FieldValue::Array(_) = value {
             return self.set_owned(index, value);
         }
         match self.values.get_mut(index) {
-            Some(slot) => *slot = value,
+            // Each key is set once: there is nothing to drop.
+            Some(slot) => mem::forget(mem::replace(slot, value)),
             None => self.set_aside(index, value),
         }
     }
 
     /// A value of its own is cut to the limit here, before the queue holds it.
+    #[inline(never)]
     fn set_owned(&mut self, index: usize, value: FieldValue) {
         let is_small = value.heap_bytes() <= limits::MAX_SPAN_BYTES / INLINE;
         match self.values.get_mut(index) {
@@ -71,6 +89,7 @@ impl Record {
     }
 
     #[cold]
+    #[inline(never)]
     fn set_aside(&mut self, index: usize, value: FieldValue) {
         let Some(key) = self.site.keys.get(index) else { return };
         if let Some(value) = value.into_value() {

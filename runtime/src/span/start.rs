@@ -7,9 +7,10 @@ use opentelemetry::Context;
 use opentelemetry::trace::{Link, SpanKind, TraceContextExt, TraceState};
 use opentelemetry_sdk::trace::SamplingDecision;
 
-use super::core::{Core, Found, Sampled, link_to, trace_id};
+use super::core::Core;
 use super::counters;
-use super::live::Handle;
+use super::found::{Found, Sampled, decide, link_to, trace_id};
+use super::live::{Handle, place};
 use super::local::Local;
 use super::options::{Options, Parent};
 use super::record::flag;
@@ -36,10 +37,10 @@ impl Core {
     #[cold]
     #[inline(never)]
     pub(super) fn begin_with(&mut self, local: &Local, options: Options) -> Option<Context> {
-        if local.stats().is_none() {
+        let Some(stats) = local.stats() else {
             counters::lost();
             return None;
-        }
+        };
         let current = Context::current();
         if current.is_telemetry_suppressed() {
             return None;
@@ -75,12 +76,14 @@ impl Core {
             }
             (asked.sampled, asked.trace_state)
         } else {
-            let decided = self.decide(local, base.parent);
-            let Some(sampled) = decided else {
+            let Some(sampled) = decide(local, base.parent) else {
                 // An unsampled parent that was named is current inside, or what begins there would be the root of
                 // a new trace.
                 return is_named.then_some(base.cx);
             };
+            if sampled.records {
+                self.make_record(sampled, base.parent, 0);
+            }
             (sampled, base.trace_state)
         };
         let span_context = sampled.span_context(trace_state.clone());
@@ -105,8 +108,8 @@ impl Core {
         }
         let (live, generation) = local.live.acquire();
         self.live = Some((live, generation));
-        let cx = base.cx.with_span(Handle::new(span_context, live, generation));
-        self.read_start(local);
+        let cx = base.cx.with_span(Handle::<{ place::OTHER }>::new(span_context, live, generation));
+        self.start_now(stats);
         Some(cx)
     }
 }

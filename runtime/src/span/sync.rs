@@ -1,7 +1,8 @@
 //! Spans of sync functions and scopes: a slot on the stack, filled in place, ended when the scope ends.
 
-use std::mem::ManuallyDrop;
+use std::mem::{self, ManuallyDrop};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::thread;
 
 use opentelemetry::ContextGuard;
 
@@ -9,6 +10,7 @@ use super::core::{Begun, Core, attach};
 #[cfg(feature = "kafka")]
 use super::future::Ending;
 use super::leaf::Leaf;
+use super::live::place;
 use super::local::{self, Local};
 use super::options::Options;
 use super::outcome::Outcome;
@@ -19,10 +21,9 @@ use super::site::Site;
 #[derive(Debug)]
 #[must_use = "the span ends when this is dropped; bind it: `let _span = span!(..);`"]
 pub struct Span {
-    // Ends in `drop`, before the guard is dropped: first the record, then the context. After its end it owns nothing,
-    // so there is nothing left to drop; that nobody looks again is a third of what a span costs where tracing is off.
-    pub(super) core: ManuallyDrop<Core>,
-    guard: Option<ContextGuard>,
+    pub(super) core: Core,
+    /// Taken when the span is left, so that there is nothing to drop after it.
+    guard: ManuallyDrop<Option<ContextGuard>>,
     /// Of a leaf, the one before it. Not a guard: that is copied where this is written once.
     leaf_before: Option<Leaf>,
 }
@@ -31,18 +32,30 @@ impl Span {
     /// A span that has not begun.
     #[inline]
     pub const fn idle(site: &'static Site) -> Self {
-        Self { core: ManuallyDrop::new(Core::idle(site)), guard: None, leaf_before: None }
+        Self { core: Core::idle(site), guard: ManuallyDrop::new(None), leaf_before: None }
     }
 
     #[inline(always)]
     fn enter_leaf(&mut self, local: &Local, leaf: Leaf) {
-        self.leaf_before = Some(local.leaf.replace(leaf));
+        self.leaf_before = Some(local.leaf.get());
+        local.leaf.set(leaf);
     }
 
+    /// Ends the record, then what is current is what was before.
     #[inline(always)]
-    fn leave_leaf(&mut self) {
-        if let Some(before) = self.leaf_before.take() {
+    fn leave(&mut self, end: impl FnOnce(&mut Core)) {
+        end(&mut self.core);
+        if let Some(before) = self.leaf_before {
+            self.leaf_before = None;
             local::with(|local| local.leaf.set(before));
+        }
+        if let Some(guard) = self.guard.take() {
+            if local::is_there() {
+                drop(guard);
+            } else {
+                // Kept in a thread-local; OpenTelemetry's is gone, and detaching from it would panic.
+                mem::forget(guard);
+            }
         }
     }
 }
@@ -50,21 +63,18 @@ impl Span {
 impl Drop for Span {
     #[inline]
     fn drop(&mut self) {
-        if self.core.is_recording() || self.leaf_before.is_some() {
+        if self.core.is_recording() || self.guard.is_some() || self.leaf_before.is_some() {
             end_dropped(self);
-        }
-        if self.guard.is_some() && !local::is_there() {
-            // Kept in a thread-local; OpenTelemetry's is gone, and detaching from it would panic.
-            std::mem::forget(self.guard.take());
         }
     }
 }
 
 #[inline(never)]
 fn end_dropped(span: &mut Span) {
-    let how = span.core.how_dropped(0);
-    span.core.end(how);
-    span.leave_leaf();
+    span.leave(|core| {
+        let how = if thread::panicking() { core.how_dropped(0) } else { 0 };
+        core.end(how);
+    });
 }
 
 /// Whether spans are recorded at all: set-up ran, and tracing is neither switched off nor shut down.
@@ -102,12 +112,13 @@ fn enter_on(span: &mut Span) {
     local::with(|local| {
         let Span { core, guard, .. } = span;
         if sampler::current_state() != state::ASK
-            && core.begin(local, |cx| *guard = Some(cx.attach())) == Begun::Done
+            && core.begin::<{ place::SYNC }>(local, |cx| *guard = ManuallyDrop::new(Some(cx.attach())))
+                == Begun::Done
         {
             return;
         }
         if let Some(cx) = core.begin_with(local, Options::new()) {
-            *guard = Some(cx.attach());
+            *guard = ManuallyDrop::new(Some(cx.attach()));
         }
     });
 }
@@ -118,6 +129,9 @@ fn enter_unattached(span: &mut Span) {
         let under = opentelemetry::Context::map_current(super::leaf::active_span);
         let leaf = span.core.as_leaf(under);
         span.enter_leaf(local, leaf);
+        if let Some(stats) = local.stats() {
+            span.core.start_now(stats);
+        }
     });
 }
 
@@ -126,7 +140,7 @@ fn enter_unattached(span: &mut Span) {
 #[cold]
 fn enter_unsampled(span: &mut Span, local: &Local, leaf: Leaf) {
     match attach(leaf.to_context()) {
-        Some(guard) => span.guard = Some(guard),
+        Some(guard) => *span.guard = Some(guard),
         None => span.enter_leaf(local, leaf),
     }
 }
@@ -154,7 +168,7 @@ pub fn enter_with(span: &mut Span, options: Options) -> bool {
     let cx = local::with(|local| span.core.begin_with(local, options));
     if let Some(cx) = cx {
         match attach(cx) {
-            Some(guard) => span.guard = Some(guard),
+            Some(guard) => *span.guard = Some(guard),
             None => enter_unattached(span),
         }
     }
@@ -172,7 +186,6 @@ where
     if span.core.is_recording() {
         finish(span, probe(&value));
     }
-    span.guard = None;
     value
 }
 
@@ -194,6 +207,5 @@ where
 
 #[inline(never)]
 fn finish(span: &mut Span, outcome: Outcome) {
-    span.core.finish(outcome);
-    span.leave_leaf();
+    span.leave(|core| core.finish(outcome));
 }

@@ -6,7 +6,7 @@ use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Mutex, PoisonError};
 use std::task::{Context as TaskContext, Waker};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::trace::{SamplingResult, ShouldSample, Span, SpanProcessor};
@@ -162,12 +162,18 @@ alone! {
     }
 
     fn span_inside_the_closure_of_map_current() {
+        let before = SystemTime::now() - Duration::from_secs(1);
         let (telemetry, kept) = install(setup());
         Context::map_current(|_| everything());
         let report = telemetry.flush(FAR);
         assert_adds_up(&report);
         let spans = kept.spans();
         assert_eq!(value(named(&spans, "work"), "written"), Some(1.into()));
+        // The attachment that fails comes before the clock is read.
+        for span in &spans {
+            let lasted = span.end_time.duration_since(span.start_time).expect("it ends after it starts");
+            assert!(span.start_time >= before && lasted < Duration::from_secs(3600), "{span:?}");
+        }
     }
 
     fn span_in_the_destructor_of_a_value_in_a_context() {
