@@ -201,7 +201,6 @@ where
     if span.core.is_recording() || ending.is_wanted() {
         finish(span, ending.outcome(&value));
     }
-    span.guard = None;
     value
 }
 

@@ -17,8 +17,8 @@ struct Budget {
 }
 
 const CANDIDATES: [(&str, Option<Budget>); 8] = [
-    ("ours", Some(Budget { goal: 800.0, most: 980.0 })),
-    ("ours/leaf", Some(Budget { goal: 300.0, most: 370.0 })),
+    ("ours", Some(Budget { goal: 800.0, most: 790.0 })),
+    ("ours/leaf", Some(Budget { goal: 300.0, most: 285.0 })),
     ("ours/off", None),
     ("fastrace", None),
     ("fastrace/bare", None),
