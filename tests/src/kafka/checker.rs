@@ -102,12 +102,37 @@ pub struct Records {
     /// Numbers of the sends that were found in a dead-letter topic, with the number of dead letters.
     pub dead_letters: HashMap<usize, usize>,
     now: u64,
+    /// By number: whether a delivery or a dead letter was the end of it.
+    done: Vec<bool>,
+    progress: Progress,
+}
+
+/// How far a run is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// Acknowledged sends.
+    pub acknowledged: usize,
+    /// Those of them that are handled, skipped or dead letters.
+    pub done: usize,
 }
 
 impl Records {
     fn tick(&mut self) -> u64 {
         self.now += 1;
         self.now
+    }
+
+    fn is_acknowledged(&self, send: usize) -> bool {
+        self.sends.get(send).is_some_and(|sent| matches!(sent.ack, Ack::At(_)))
+    }
+
+    fn done(&mut self, send: usize) {
+        if let Some(done) = self.done.get_mut(send)
+            && !std::mem::replace(done, true)
+            && self.is_acknowledged(send)
+        {
+            self.progress.done += 1;
+        }
     }
 }
 
@@ -134,13 +159,19 @@ impl Checker {
     pub fn sending(&self, key: Option<&str>, trace: TraceId) -> usize {
         let mut records = self.lock();
         records.sends.push(Sent { key: key.map(str::to_owned), trace, ack: Ack::Unknown });
+        records.done.push(false);
         records.sends.len() - 1
     }
 
     /// The send is answered.
     pub fn answered(&self, send: usize, ack: Ack) {
-        if let Some(sent) = self.lock().sends.get_mut(send) {
+        let mut records = self.lock();
+        if let Some(sent) = records.sends.get_mut(send) {
             sent.ack = ack;
+        }
+        if records.is_acknowledged(send) {
+            records.progress.acknowledged += 1;
+            records.progress.done += usize::from(records.done.get(send) == Some(&true));
         }
     }
 
@@ -173,27 +204,15 @@ impl Checker {
 
     /// The value of a record in a dead-letter topic.
     pub fn dead_letter(&self, value: Option<&[u8]>) {
-        let send = value.and_then(|value| str::from_utf8(value).ok()?.parse().ok());
-        *self.lock().dead_letters.entry(send.unwrap_or(usize::MAX)).or_default() += 1;
+        let send = value.and_then(|value| str::from_utf8(value).ok()?.parse().ok()).unwrap_or(usize::MAX);
+        let mut records = self.lock();
+        *records.dead_letters.entry(send).or_default() += 1;
+        records.done(send);
     }
 
-    /// How many sends have been acknowledged, and how many of those are handled, skipped or dead letters.
-    pub fn progress(&self) -> (usize, usize) {
-        let records = self.lock();
-        let mut done = vec![false; records.sends.len()];
-        let finished = records
-            .deliveries
-            .iter()
-            .filter(|delivery| matches!(delivery.ended, Some((_, Outcome::Handled | Outcome::Skipped))));
-        let finished =
-            finished.filter_map(|delivery| delivery.send).chain(records.dead_letters.keys().copied());
-        for send in finished {
-            if let Some(done) = done.get_mut(send) {
-                *done = true;
-            }
-        }
-        let acked = records.sends.iter().zip(done).filter(|(sent, _)| matches!(sent.ack, Ack::At(_)));
-        acked.fold((0, 0), |(acked, all), (_, done)| (acked + 1, all + usize::from(done)))
+    /// How far the run is.
+    pub fn progress(&self) -> Progress {
+        self.lock().progress
     }
 }
 
@@ -233,6 +252,11 @@ impl Running {
         let at = records.tick();
         if let Some(delivery) = records.deliveries.get_mut(self.index) {
             delivery.ended.get_or_insert((at, outcome));
+            if matches!(delivery.ended, Some((_, Outcome::Handled | Outcome::Skipped)))
+                && let Some(send) = delivery.send
+            {
+                records.done(send);
+            }
         }
     }
 }

@@ -3,11 +3,11 @@
 //!
 //! Brokers tell clients where to connect, so each broker advertises its proxy: no client gets round it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -59,6 +59,8 @@ struct Shared {
     fault: watch::Sender<Fault>,
     /// Raised to reset the connections that are open.
     resets: watch::Sender<u64>,
+    /// Clients whose connections are half-open, by `client.id`.
+    severed: watch::Sender<HashSet<String>>,
     /// How many times a fault that happens once has happened.
     happened: watch::Sender<u64>,
     on_commit: OnCommit,
@@ -89,6 +91,7 @@ impl Proxy {
         let shared = Arc::new(Shared {
             fault: watch::Sender::new(Fault::None),
             resets: watch::Sender::new(0),
+            severed: watch::Sender::default(),
             happened: watch::Sender::new(0),
             on_commit: Box::new(on_commit),
         });
@@ -126,6 +129,16 @@ impl Proxy {
     /// Resets all open connections; new ones are welcome.
     pub fn reset(&self) {
         self.shared.resets.send_modify(|resets| *resets += 1);
+    }
+
+    /// Cuts one client off, by its `client.id`: its connections stay open, and nothing moves.
+    pub fn sever(&self, client: &str) {
+        self.shared.severed.send_modify(|severed| drop(severed.insert(client.to_owned())));
+    }
+
+    /// Lets the client connect again; what was half-open is reset.
+    pub fn heal(&self, client: &str) {
+        self.shared.severed.send_modify(|severed| drop(severed.remove(client)));
     }
 
     /// How often a fault with a definite moment (a lost acknowledgement, a cut response) has happened.
@@ -208,8 +221,29 @@ async fn connection(mut client: TcpStream, broker: SocketAddr, shared: Arc<Share
     }
 }
 
-/// Requests under way, by number.
-type Waiting = Mutex<HashMap<i32, i16>>;
+/// What is known of a connection: the requests under way, by number, and who asks.
+#[derive(Default)]
+struct Waiting {
+    requests: Mutex<HashMap<i32, i16>>,
+    client: OnceLock<String>,
+}
+
+impl Waiting {
+    fn requests(&self) -> MutexGuard<'_, HashMap<i32, i16>> {
+        self.requests.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Stays here while the client is cut off; true if it was.
+    async fn is_severed(&self, shared: &Shared) -> bool {
+        let Some(client) = self.client.get() else { return false };
+        if !shared.severed.borrow().contains(client) {
+            return false;
+        }
+        // The sender lives as long as `shared`.
+        let _ = shared.severed.subscribe().wait_for(|severed| !severed.contains(client)).await;
+        true
+    }
+}
 
 async fn requests(
     from: &mut (impl AsyncRead + Unpin),
@@ -219,7 +253,11 @@ async fn requests(
 ) -> End {
     while let Ok(frame) = read_frame(from).await {
         if let Some(request) = Request::parse(&frame) {
-            waiting.lock().unwrap_or_else(PoisonError::into_inner).insert(request.correlation, request.api);
+            waiting.requests().insert(request.correlation, request.api);
+            waiting.client.get_or_init(|| request.client.clone());
+            if waiting.is_severed(shared).await {
+                return End::Reset;
+            }
             if request.api == OFFSET_COMMIT {
                 for (group, topic, partition, offset) in request.commits().unwrap_or_default() {
                     (shared.on_commit)(CommitRequest { group, topic, partition, offset });
@@ -242,7 +280,10 @@ async fn responses(
 ) -> End {
     while let Ok(frame) = read_frame(from).await {
         let number = frame.first_chunk().map_or(0, |number| i32::from_be_bytes(*number));
-        let api = waiting.lock().unwrap_or_else(PoisonError::into_inner).remove(&number);
+        let api = waiting.requests().remove(&number);
+        if waiting.is_severed(shared).await {
+            return End::Reset;
+        }
         delay(shared, frame.len()).await;
         let fault = *shared.fault.borrow();
         match fault {

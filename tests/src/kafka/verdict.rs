@@ -159,7 +159,7 @@ impl Verdict {
             let place = finished.entry((topic, *partition)).or_default().entry(*offset).or_insert(u64::MAX);
             let dead = delivery.send.is_some_and(|send| records.dead_letters.contains_key(&send));
             if let Some((at, outcome)) = delivery.ended
-                && (is_done(delivery) || (dead && outcome == Outcome::Failed))
+                && (is_done(delivery) || (dead && matches!(outcome, Outcome::Failed | Outcome::Abandoned)))
             {
                 *place = at.min(*place);
             }

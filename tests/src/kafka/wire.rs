@@ -12,6 +12,8 @@ pub(super) struct Request<'f> {
     pub api: i16,
     pub version: i16,
     pub correlation: i32,
+    /// `client.id` of who asks.
+    pub client: String,
     rest: Reader<'f>,
 }
 
@@ -19,7 +21,10 @@ impl<'f> Request<'f> {
     /// Reads a frame without its length.
     pub(super) fn parse(frame: &'f [u8]) -> Option<Self> {
         let mut rest = Reader(frame);
-        Some(Request { api: rest.i16()?, version: rest.i16()?, correlation: rest.i32()?, rest })
+        let (api, version, correlation) = (rest.i16()?, rest.i16()?, rest.i32()?);
+        // Written in the old way in every version of the header.
+        let client = rest.string(false)?;
+        Some(Request { api, version, correlation, client, rest })
     }
 
     /// The offsets of an OffsetCommit: group, topic, partition, offset.
@@ -27,8 +32,6 @@ impl<'f> Request<'f> {
         let version = self.version;
         let flexible = version >= 8;
         let rest = &mut self.rest;
-        // The client id is written in the old way in every version of the header.
-        rest.string(false)?;
         rest.tags(flexible)?;
         let group = rest.string(flexible)?;
         if version >= 1 {

@@ -3,9 +3,10 @@
 use std::time::{Duration, Instant};
 
 use rdkafka::producer::FutureRecord;
+use throughline::kafka::TracedProducer;
 use throughline_tests::kafka::proxy::{Fault, Proxy};
 
-use super::support::{TOPIC, WAIT, cluster, consumer, end_offset, messages, producer, soon};
+use super::support::{TOPIC, WAIT, cluster, config, consumer, end_offset, messages, producer, soon};
 
 fn record(payload: &str) -> FutureRecord<'_, str, str> {
     FutureRecord::to(TOPIC).payload(payload)
@@ -21,8 +22,8 @@ async fn clients_reach_their_brokers_through_the_proxy_only() {
 
     // Nothing comes through, not even to a client that began with the brokers' own addresses.
     proxy.set(Fault::HalfOpen);
-    let direct: throughline::kafka::TracedProducer =
-        super::support::config(&cluster.bootstrap()).set("message.timeout.ms", "300").create().unwrap();
+    let direct: TracedProducer =
+        config(&cluster.bootstrap()).set("message.timeout.ms", "300").create().unwrap();
     soon(direct.send(record("2"), WAIT)).await.unwrap_err();
     proxy.set(Fault::None);
     soon(producer.send(record("3"), WAIT)).await.unwrap();
@@ -66,6 +67,21 @@ async fn cuts_and_resets_are_survived() {
         proxy.set(Fault::None);
         soon(sent).await.unwrap().unwrap();
     }
+}
+
+#[tokio::test]
+async fn one_client_is_cut_off_and_the_others_are_not() {
+    let cluster = cluster(1);
+    let proxy = Proxy::before(&cluster);
+    let [here, there]: [TracedProducer; 2] = ["here", "there"].map(|client| {
+        config(proxy.bootstrap()).set("client.id", client).set("message.timeout.ms", "500").create().unwrap()
+    });
+    soon(there.send(record("1"), WAIT)).await.unwrap();
+    proxy.sever("there");
+    soon(here.send(record("2"), WAIT)).await.unwrap();
+    soon(there.send(record("3"), WAIT)).await.unwrap_err();
+    proxy.heal("there");
+    soon(there.send(record("4"), WAIT)).await.unwrap();
 }
 
 #[tokio::test]
