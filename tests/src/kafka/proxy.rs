@@ -133,12 +133,12 @@ impl Proxy {
 
     /// Cuts one client off, by its `client.id`: its connections stay open, and nothing moves.
     pub fn sever(&self, client: &str) {
-        self.shared.severed.send_modify(|severed| drop(severed.insert(client.to_owned())));
+        self.shared.severed.send_modify(|severed| _ = severed.insert(client.to_owned()));
     }
 
     /// Lets the client connect again; what was half-open is reset.
     pub fn heal(&self, client: &str) {
-        self.shared.severed.send_modify(|severed| drop(severed.remove(client)));
+        self.shared.severed.send_modify(|severed| _ = severed.remove(client));
     }
 
     /// How often a fault with a definite moment (a lost acknowledgement, a cut response) has happened.

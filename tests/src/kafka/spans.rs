@@ -1,6 +1,7 @@
-//! Process spans as the checker needs them, and an exporter that keeps just that.
+//! Spans as the checker needs them, and an exporter that keeps just that.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use opentelemetry::{KeyValue, TraceId, Value};
 use opentelemetry_sdk::error::OTelSdkResult;
@@ -20,9 +21,6 @@ pub struct ProcessSpan {
 impl ProcessSpan {
     /// The records of a process span; of another span, none.
     pub fn of(span: &SpanData) -> Vec<Self> {
-        let text = |all: &[KeyValue], key: &str| {
-            all.iter().find(|attribute| attribute.key.as_str() == key).map(|found| found.value.to_string())
-        };
         let offset = |all: &[KeyValue]| {
             all.iter().find_map(|attribute| match (attribute.key.as_str(), &attribute.value) {
                 ("messaging.kafka.offset", Value::I64(offset)) => Some(*offset),
@@ -57,21 +55,50 @@ impl ProcessSpan {
     }
 }
 
-/// An exporter that keeps the process spans of a long run and nothing else. Clones share them.
+/// What a long run keeps of its spans.
 #[derive(Clone, Debug, Default)]
-pub struct ProcessSpans(Arc<Mutex<Vec<ProcessSpan>>>);
+pub struct Seen {
+    /// Those of handlers.
+    pub process: Vec<ProcessSpan>,
+    /// How many spans of sends each trace has, by topic.
+    pub sends: HashMap<(TraceId, String), usize>,
+    /// `error.type` of each commit's span; `None` if the commit succeeded.
+    pub commits: Vec<Option<String>>,
+}
 
-impl ProcessSpans {
+/// An exporter that keeps of the spans of a long run what the checker needs. Clones share it.
+#[derive(Clone, Debug, Default)]
+pub struct SpanKeeper(Arc<Mutex<Seen>>);
+
+impl SpanKeeper {
     /// All that arrived.
-    pub fn all(&self) -> Vec<ProcessSpan> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    pub fn seen(&self) -> Seen {
+        self.lock().clone()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Seen> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl SpanExporter for ProcessSpans {
+impl SpanExporter for SpanKeeper {
     async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
-        let spans = batch.iter().flat_map(ProcessSpan::of);
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).extend(spans);
+        let mut seen = self.lock();
+        for span in &batch {
+            match text(&span.attributes, "messaging.operation.type").as_deref() {
+                Some("process") => seen.process.extend(ProcessSpan::of(span)),
+                Some("send") => {
+                    let topic = text(&span.attributes, "messaging.destination.name").unwrap_or_default();
+                    *seen.sends.entry((span.span_context.trace_id(), topic)).or_default() += 1;
+                }
+                Some("settle") => seen.commits.push(text(&span.attributes, "error.type")),
+                _ => {}
+            }
+        }
         Ok(())
     }
+}
+
+fn text(all: &[KeyValue], key: &str) -> Option<String> {
+    all.iter().find(|attribute| attribute.key.as_str() == key).map(|found| found.value.to_string())
 }

@@ -10,11 +10,12 @@ use opentelemetry::trace::{FutureExt as _, Status, TraceId};
 use opentelemetry_sdk::trace::SpanData;
 use rdkafka::error::KafkaError;
 use rdkafka::message::{Header, OwnedHeaders};
-use rdkafka::producer::{FutureRecord, Producer as _};
+use rdkafka::producer::{BaseRecord, DeliveryResult, FutureRecord, Producer as _, ProducerContext};
 use rdkafka::types::{RDKafkaApiKey, RDKafkaErrorCode, RDKafkaRespErr};
 use rdkafka::{ClientContext, Message as _, Statistics};
 use throughline::extract_trace_context;
-use throughline::kafka::{Headers, TracedProducer};
+use throughline::kafka::{Headers, TracedProducer, TracedThreadedProducer};
+use throughline::propagation::{Refusal, refused};
 use throughline_tests::kafka::proxy::{Fault, Proxy};
 
 use super::support::{
@@ -110,8 +111,9 @@ async fn b4_a_full_queue_is_waited_for() {
     let first = producer.send(record(), WAIT).with_context(first);
     let second = producer.send(record(), WAIT).with_context(second);
     let up = async {
-        // Both have been polled when this runs: one is in the queue, the other waits.
-        assert_eq!(producer.in_flight_count(), 1);
+        // Both have been polled when this runs: one is in the queue, the other waits, and there is no room for more.
+        let (error, _) = producer.send_result(record()).unwrap_err();
+        assert_eq!(error.rdkafka_error_code(), Some(RDKafkaErrorCode::QueueFull));
         cluster.mock().broker_up(1).unwrap();
     };
     let (first, second, ()) = soon(async { tokio::join!(first, second, up) }).await;
@@ -160,6 +162,39 @@ async fn b4_a_message_too_large_is_an_error() {
     assert!(matches!(send.status, Status::Error { .. }));
     assert_eq!(text(&send, "error.type").as_deref(), Some("MESSAGE_TOO_LARGE"));
     assert_eq!(end_offset(&producer), 0);
+}
+
+/// B4, T-13: one that is too large only with our headers goes without them, and that is counted.
+#[tokio::test]
+async fn b4_a_message_that_only_our_headers_make_too_large_goes_without() {
+    let cluster = cluster(1);
+    let producer: TracedProducer =
+        config(&cluster.bootstrap()).set("message.max.bytes", "1000").create().unwrap();
+    let consumer = consumer(&cluster.bootstrap());
+    let (mut with, mut without) = (0, 0);
+    // Where exactly the bound is, is librdkafka's business: 100 lengths have it among them.
+    for length in 850..1_000 {
+        let (cx, trace) = root();
+        let before = refused().count(Refusal::NoRoom);
+        let payload = "x".repeat(length);
+        let record = FutureRecord::<str, str>::to(TOPIC).payload(&payload);
+        let sent = soon(producer.send(record, WAIT).with_context(cx)).await;
+        let send = the_send(trace);
+        if sent.is_err() {
+            assert_eq!(text(&send, "error.type").as_deref(), Some("MESSAGE_TOO_LARGE"));
+            break;
+        }
+        let headers = Headers::copy_of(&messages(&consumer, 1).await[0]).len();
+        if headers == 1 {
+            assert_eq!(without, 0, "a shorter one did not fit");
+            with += 1;
+        } else {
+            without += 1;
+            assert!(refused().count(Refusal::NoRoom) > before);
+        }
+        assert_eq!(send.status, Status::Unset);
+    }
+    assert!(with > 0 && without > 0, "{with} with headers, {without} without");
 }
 
 /// B5: a topic that the brokers do not have.
@@ -304,5 +339,36 @@ async fn l3_a_panic_in_a_callback_does_not_stop_the_reports() {
         soon(producer.send(record().headers(headers), WAIT).with_context(cx)).await.unwrap();
         assert_eq!(attribute(&the_send(trace), "messaging.kafka.offset"), Some(Value::I64(sent)));
         sent += 1;
+    }
+}
+
+impl ProducerContext for Panics {
+    type DeliveryOpaque = Box<u32>;
+
+    fn delivery(&self, _: &DeliveryResult<'_>, _: Box<u32>) {
+        self.calls.fetch_add(1, Ordering::Relaxed);
+        panic!("in the delivery callback");
+    }
+}
+
+/// L3: nor does one in the user's own delivery callback, which is called once per record, after its span has ended.
+#[tokio::test]
+async fn l3_a_panic_in_the_delivery_callback_does_not_stop_the_reports() {
+    let cluster = cluster(1);
+    let panics = Panics::default();
+    let producer: TracedThreadedProducer<Panics> =
+        config(&cluster.bootstrap()).create_with_context(panics.clone()).unwrap();
+    let mut traces = Vec::new();
+    for number in 0..10 {
+        let (cx, trace) = root();
+        let _guard = cx.attach();
+        let record = BaseRecord::with_opaque_to(TOPIC, Box::new(number)).key("k").payload("{}");
+        producer.send(record).map_err(|(error, _)| error).unwrap();
+        traces.push(trace);
+    }
+    soon(tokio::task::spawn_blocking(move || producer.flush(WAIT).unwrap())).await.unwrap();
+    assert_eq!(panics.calls.load(Ordering::Relaxed), 10);
+    for (offset, trace) in (0..).zip(traces) {
+        assert_eq!(attribute(&the_send(trace), "messaging.kafka.offset"), Some(Value::I64(offset)));
     }
 }

@@ -6,7 +6,9 @@ use opentelemetry::{Context, KeyValue};
 use rdkafka::consumer::StreamConsumer;
 use rdkafka::message::{BorrowedMessage, Header, OwnedHeaders};
 use rdkafka::producer::FutureRecord;
-use throughline::kafka::{Headers, ProcessOptions, Record, TracedProducer, process};
+use throughline::kafka::{
+    Existing, Headers, ProcessOptions, Record, SendOptions, TracedProducer, WithCreation as _, process,
+};
 use throughline::propagation::{Duplicates, Format, set_duplicates};
 use throughline::{CreationContext, Setup, extract_trace_context, inject_context};
 use throughline_tests::kafka::cluster::Cluster;
@@ -429,20 +431,38 @@ async fn t5_ten_hops_and_a_retry_leave_one_traceparent() {
 async fn t5_custom_contexts_are_kept_and_linked() {
     let cluster = cluster(1);
     let producer = producer(&cluster.bootstrap());
+    let keeping = producer.with_options(SendOptions::new().existing(Existing::Keep));
     let consumer = consumer(&cluster.bootstrap());
-    for (way, custom) in [
-        ("set", CreationContext::custom as fn(Context) -> CreationContext),
-        ("set by hand", |cx| {
-            let mut created = CreationContext::none();
-            created.set(cx);
-            created
-        }),
-        ("kept", |cx| CreationContext::received(cx).keep()),
-    ] {
+    let plain = || FutureRecord::<str, str>::to(TOPIC).payload("{}");
+    for way in ["creation_context", "set by hand", "kept", "a record's own", "existing = keep"] {
         let ((created, _), (cx, trace)) = (root(), root());
         let id = created.span().span_context().span_id();
-        let record = FutureRecord::<str, str>::to(TOPIC).payload("{}");
-        producer.send_created(record, &custom(created), WAIT).with_context(cx).await.unwrap();
+        let delivered = async {
+            match way {
+                "creation_context" => {
+                    producer.send(plain().creation_context(created), WAIT).await.map_err(|(error, _)| error)
+                }
+                "set by hand" => {
+                    let mut creation = CreationContext::none();
+                    creation.set(created);
+                    producer.send(plain().creation(creation), WAIT).await.map_err(|(error, _)| error)
+                }
+                "kept" => {
+                    let creation = CreationContext::received(created).keep();
+                    producer.send(plain().creation(creation), WAIT).await.map_err(|(error, _)| error)
+                }
+                "a record's own" => {
+                    let record = Record::to(TOPIC).with_value("{}").creation_context(created);
+                    producer.send_record(&record, WAIT).await
+                }
+                _ => {
+                    let mut headers = OwnedHeaders::new();
+                    inject_context(&created, &mut headers);
+                    keeping.send(plain().headers(headers), WAIT).await.map_err(|(error, _)| error)
+                }
+            }
+        };
+        delivered.with_context(cx).await.unwrap();
         let message = soon(consumer.recv()).await.unwrap();
         assert_eq!(extract_trace_context(&message).span().span_context().span_id(), id, "{way}");
         assert_eq!(raw(&message).len(), 1, "{way}");
@@ -452,14 +472,24 @@ async fn t5_custom_contexts_are_kept_and_linked() {
         assert_eq!(send.links.links[0].span_context.span_id(), id, "{way}");
     }
 
-    // One that came with a message and is only copied is replaced.
-    let ((created, _), (cx, trace)) = (root(), root());
-    let record = FutureRecord::<str, str>::to(TOPIC).payload("{}");
-    producer.send_created(record, &CreationContext::received(created), WAIT).with_context(cx).await.unwrap();
-    let message = soon(consumer.recv()).await.unwrap();
-    assert_eq!(extract_trace_context(&message).span().span_context().trace_id(), trace);
-    let spans = spans(trace);
-    assert_eq!(named(&spans, "send orders").span_kind, SpanKind::Producer);
+    // What came with a message and is only copied is replaced.
+    for way in ["received", "a record's own"] {
+        let ((created, _), (cx, trace)) = (root(), root());
+        let received = CreationContext::received(created);
+        let delivered = async {
+            if way == "received" {
+                producer.send(plain().creation(received), WAIT).await.map_err(|(error, _)| error)
+            } else {
+                let record = Record::to(TOPIC).with_value("{}").with_creation(received);
+                producer.send_record(&record, WAIT).await
+            }
+        };
+        delivered.with_context(cx).await.unwrap();
+        let message = soon(consumer.recv()).await.unwrap();
+        assert_eq!(extract_trace_context(&message).span().span_context().trace_id(), trace, "{way}");
+        let spans = spans(trace);
+        assert_eq!(named(&spans, "send orders").span_kind, SpanKind::Producer, "{way}");
+    }
 }
 
 /// T5: an unsampled trace goes on unsampled.
