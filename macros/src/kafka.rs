@@ -15,7 +15,7 @@ use syn::{Expr, FnArg, GenericArgument, LitInt, LitStr, Pat, Path, PathArguments
 /// The marker of the message among the parameters; the only attribute that an expansion takes away.
 const MARKER: &str = "message";
 
-const MESSAGE_TYPES: [&str; 3] = ["BorrowedMessage", "OwnedMessage", "Record"];
+const MESSAGE_TYPES: [&str; 4] = ["BorrowedMessage", "OwnedMessage", "Received", "Record"];
 
 /// Arguments that only a consumer has, in the order in which they were written.
 #[derive(Default)]

@@ -4,9 +4,10 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use opentelemetry::KeyValue;
+use rdkafka::ClientContext;
 use rdkafka::config::ClientConfig;
 
-use super::attributes;
+use super::{attributes, native};
 
 /// After this many spans without an answer the cluster's id is asked for at every so-manieth only.
 const ASKED_OFTEN: u32 = 256;
@@ -23,15 +24,28 @@ pub(super) struct Client {
 
 impl Client {
     pub(super) fn of(config: &ClientConfig) -> Self {
-        let id = config.get("client.id").map(|id| KeyValue::new(attributes::CLIENT_ID, id.to_owned()));
         let servers = config.get("bootstrap.servers").or_else(|| config.get("metadata.broker.list"));
+        Self::new(config.get("client.id"), servers, config.get("group.id"))
+    }
+
+    /// Of a client that was made by others.
+    pub(super) fn of_native<C: ClientContext>(client: &rdkafka::client::Client<C>) -> Self {
+        let [id, servers, group] =
+            [c"client.id", c"bootstrap.servers", c"group.id"].map(|name| native::setting(client, name));
+        // What librdkafka calls a client that nobody named.
+        let id = id.as_deref().filter(|id| *id != "rdkafka");
+        Self::new(id, servers.as_deref(), group.as_deref())
+    }
+
+    fn new(id: Option<&str>, servers: Option<&str>, group: Option<&str>) -> Self {
         let server = servers.and_then(attributes::single_server);
+        let id = id.map(|id| KeyValue::new(attributes::CLIENT_ID, id.to_owned()));
         let mut constant: Vec<_> = id.into_iter().collect();
         if let Some((address, port)) = &server {
             constant.push(KeyValue::new(attributes::SERVER_ADDRESS, address.clone()));
             constant.push(KeyValue::new(attributes::SERVER_PORT, i64::from(*port)));
         }
-        Client { constant, server, group: config.get("group.id").map(str::to_owned), ..Client::default() }
+        Client { constant, server, group: group.map(str::to_owned), ..Client::default() }
     }
 
     /// Asks for the cluster's id while it is not known. `ask` must not wait: librdkafka learns the id with the first

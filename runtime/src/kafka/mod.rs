@@ -6,9 +6,9 @@
 mod adopted;
 mod attributes;
 mod batch_send;
-#[allow(dead_code, reason = "the consumer has a group")]
 mod client;
 mod codec;
+mod commit_reports;
 mod consumer;
 mod delivery;
 #[doc(hidden)]
@@ -27,17 +27,18 @@ mod options;
 mod outgoing;
 mod process;
 mod producer;
+mod received;
 mod record;
 mod record_headers;
 #[allow(dead_code, reason = "handlers come with the next change")]
 mod runner;
 mod send_options;
 mod sending;
-#[allow(dead_code, reason = "the runner commits")]
 mod settle;
 mod threaded_producer;
 mod timestamp;
 mod tombstone;
+mod traced_consumer;
 
 #[doc(hidden)]
 pub use consumer::{enter, enter_batch, open, open_batch};
@@ -48,6 +49,7 @@ pub use metrics::{Measure, MeasuredProbe, MeasuredStream, in_span, traced, trace
 #[cfg_attr(docsrs, doc(cfg(feature = "kafka-protobuf")))]
 pub use codec::Protobuf;
 pub use codec::{Codec, Json, Raw};
+pub use commit_reports::TracedConsumerContext;
 pub use delivery::{DeliveryFuture, InFlight};
 pub use kafka_message::KafkaMessage;
 pub use message::ConsumedMessage;
@@ -56,6 +58,7 @@ pub use options::{CapturedHeader, ContextMode, KeyText, ProcessOptions};
 pub use outgoing::{Created, OutgoingBaseRecord, OutgoingRecord, WithCreation};
 pub use process::{process, process_batch, process_sync};
 pub use producer::{TracedContext, TracedProducer};
+pub use received::Received;
 pub use record::{Record, RecordValue};
 pub use record_headers::{Headers, HeadersIter};
 pub use runner::{
@@ -65,6 +68,7 @@ pub use runner::{
 pub use send_options::{Existing, SendOptions};
 pub use threaded_producer::{TracedOpaque, TracedPartitioner, TracedProducerContext, TracedThreadedProducer};
 pub use tombstone::Tombstone;
+pub use traced_consumer::TracedConsumer;
 
 #[doc(no_inline)]
 pub use crate::trace_context::CreationContext;

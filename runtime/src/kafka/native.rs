@@ -8,10 +8,13 @@ use std::ffi::{CStr, CString};
 use std::ops::ControlFlow;
 use std::ptr;
 
+use rdkafka::ClientContext;
 use rdkafka::bindings::{
-    rd_kafka_err2name, rd_kafka_header_add, rd_kafka_header_cnt, rd_kafka_header_get_all,
-    rd_kafka_header_remove, rd_kafka_headers_t, rd_kafka_message_headers, rd_kafka_resp_err_t,
+    rd_kafka_conf, rd_kafka_conf_get, rd_kafka_conf_res_t, rd_kafka_err2name, rd_kafka_header_add,
+    rd_kafka_header_cnt, rd_kafka_header_get_all, rd_kafka_header_remove, rd_kafka_headers_t,
+    rd_kafka_message_headers, rd_kafka_resp_err_t,
 };
+use rdkafka::client::Client;
 use rdkafka::message::{BorrowedHeaders, BorrowedMessage, OwnedHeaders};
 use rdkafka::types::{RDKafkaErrorCode, RDKafkaRespErr};
 
@@ -110,6 +113,22 @@ pub(super) fn append(headers: &mut OwnedHeaders, name: &[u8], value: Option<&[u8
 
 fn native(headers: &mut OwnedHeaders) -> *mut rd_kafka_headers_t {
     ptr::from_ref(headers.as_borrowed()).cast::<rd_kafka_headers_t>().cast_mut()
+}
+
+/// A setting that a client was made with, as text.
+pub(super) fn setting<C: ClientContext>(client: &Client<C>, name: &CStr) -> Option<String> {
+    let mut buffer = [0_u8; 512];
+    let mut size = buffer.len();
+    // SAFETY: the client is alive while borrowed, and its configuration with it; at most `size` bytes are written.
+    let result = unsafe {
+        let config = rd_kafka_conf(client.native_ptr());
+        rd_kafka_conf_get(config, name.as_ptr(), buffer.as_mut_ptr().cast(), &raw mut size)
+    };
+    if result != rd_kafka_conf_res_t::RD_KAFKA_CONF_OK || size > buffer.len() {
+        return None;
+    }
+    let text = CStr::from_bytes_until_nul(&buffer).ok()?.to_str().ok()?;
+    (!text.is_empty()).then(|| text.to_owned())
 }
 
 /// librdkafka's name of an error code, such as `_MSG_TIMED_OUT` or `NOT_ENOUGH_REPLICAS`.

@@ -42,6 +42,8 @@ pub struct Record<T = Option<Vec<u8>>> {
     /// Entries that the message adds to the baggage of whoever sends it.
     baggage: Vec<(String, String)>,
     value_bytes: Option<usize>,
+    /// It was counted as consumed when it was received.
+    counted: bool,
     value: T,
 }
 
@@ -58,6 +60,7 @@ impl Record {
             creation: CreationContext::none(),
             baggage: Vec::new(),
             value_bytes: None,
+            counted: false,
             value: None,
         }
     }
@@ -143,6 +146,7 @@ impl<T> Record<T> {
             creation: received(message.creation_context()),
             baggage: Vec::new(),
             value_bytes: message.value_bytes(),
+            counted: message.is_counted(),
             value,
         }
     }
@@ -219,10 +223,23 @@ impl<T> Record<T> {
             creation,
             baggage,
             value_bytes,
+            counted,
             value,
         } = self;
         let value = make(value);
-        Record { topic, partition, offset, timestamp_ms, key, headers, creation, baggage, value_bytes, value }
+        Record {
+            topic,
+            partition,
+            offset,
+            timestamp_ms,
+            key,
+            headers,
+            creation,
+            baggage,
+            value_bytes,
+            counted,
+            value,
+        }
     }
 
     /// Sets the topic, for a record that goes elsewhere.
@@ -416,6 +433,9 @@ impl<T: 'static> ConsumedMessage for Record<T> {
     }
     fn timestamp_ms(&self) -> Option<i64> {
         self.timestamp_ms
+    }
+    fn is_counted(&self) -> bool {
+        self.counted
     }
 }
 

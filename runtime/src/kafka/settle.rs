@@ -1,7 +1,7 @@
 //! Commits: the span of settling what was consumed.
 
 use opentelemetry::{Context, KeyValue};
-use rdkafka::error::KafkaError;
+use rdkafka::error::KafkaResult;
 
 use super::metrics::{self, Measured, Timer};
 use super::{attributes, error};
@@ -16,6 +16,8 @@ pub(super) struct Commit<'a> {
     pub(super) topic: Option<&'a str>,
     /// The partition, if it is one.
     pub(super) partition: Option<i32>,
+    /// The offset of the one message that is committed.
+    pub(super) offset: Option<i64>,
     pub(super) group: Option<&'a str>,
     /// How many records are settled, where that is known; `None` for a commit of a single message.
     pub(super) count: Option<u64>,
@@ -61,6 +63,7 @@ impl Commit<'_> {
         given.extend(self.topic.map(|topic| KeyValue::new(attributes::DESTINATION, topic.to_owned())));
         given.extend(self.group.map(|group| KeyValue::new(attributes::GROUP, group.to_owned())));
         given.extend(self.partition.and_then(attributes::partition));
+        given.extend(self.offset.and_then(attributes::offset));
         given.extend(self.count.map(attributes::batch_count));
         given.extend(self.client.iter().cloned());
         given
@@ -81,7 +84,7 @@ impl Commit<'_> {
 
 impl Committing {
     /// Ends with the result of the commit.
-    pub(super) fn end(mut self, result: Result<(), &KafkaError>) {
+    pub(super) fn end(mut self, result: &KafkaResult<()>) {
         if let Err(failed) = result {
             let error_type = error::error_type(failed);
             self.span.fail(error_type, failed.to_string());

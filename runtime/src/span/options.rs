@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use opentelemetry::trace::{Link, SpanContext};
 use opentelemetry::{Context, InstrumentationScope, KeyValue};
 
+use super::clock::Reading;
 use super::site::Kind;
 
 /// Where a span's parent comes from.
@@ -30,6 +31,7 @@ pub struct Options {
     pub(super) links: Vec<Link>,
     pub(super) scope: Option<InstrumentationScope>,
     pub(super) attributes: Vec<KeyValue>,
+    pub(super) begun: Option<Reading>,
 }
 
 impl Options {
@@ -81,6 +83,14 @@ impl Options {
     #[must_use]
     pub fn scope(mut self, scope: impl IntoScope) -> Self {
         self.scope = Some(scope.into_scope());
+        self
+    }
+
+    /// When what the span stands for began, if that was before its links and attributes were known.
+    #[cfg(feature = "kafka")]
+    #[must_use]
+    pub(crate) fn begun(mut self, begun: Reading) -> Self {
+        self.begun = Some(begun);
         self
     }
 

@@ -45,7 +45,7 @@ impl Core {
         if current.is_telemetry_suppressed() {
             return None;
         }
-        let Options { name, kind, parent, mut links, scope, mut attributes } = options;
+        let Options { name, kind, parent, mut links, scope, mut attributes, begun } = options;
         let is_named = matches!(parent, Parent::Context(_) | Parent::Span(_));
         let base = match parent {
             Parent::Current => {
@@ -110,6 +110,11 @@ impl Core {
         self.live = Some((live, generation));
         let cx = base.cx.with_span(Handle::<{ place::OTHER }>::new(span_context, live, generation));
         self.start_now(stats);
+        if let (Some(begun), Some(record)) = (begun, self.record_mut()) {
+            record.start = begun.value;
+            record.flags =
+                if begun.is_ticks { record.flags | flag::TICKS } else { record.flags & !flag::TICKS };
+        }
         Some(cx)
     }
 }

@@ -7,5 +7,6 @@ mod headers;
 mod meters;
 mod metrics;
 mod producer;
+mod receive;
 mod records;
 mod support;

@@ -167,6 +167,7 @@ fn in_commit_span(
     let about = settle::Commit {
         topic,
         partition: None,
+        offset: None,
         group: Some(&constants.group),
         count: Some(records),
         client: &constants.attributes,
@@ -174,7 +175,7 @@ fn in_commit_span(
     };
     let committing = settle::commit_span(about, Some(Context::new()));
     let result = commit();
-    committing.end(result.as_ref().err().map_or(Ok(()), Err));
+    committing.end(&result);
     result
 }
 
