@@ -39,7 +39,13 @@ async fn handle(order: M, attempt: u8) -> Result<(), Error> {
                             })
                     },
                 ) {
-                    ::throughline::__private::set(&mut span, 0usize, &attempt);
+                    ::throughline::__private::kafka::set(
+                        &mut span,
+                        &measure,
+                        0usize,
+                        "attempt",
+                        &attempt,
+                    );
                 }
                 (span, measure)
             },

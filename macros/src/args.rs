@@ -4,6 +4,7 @@ use crate::error::{Errors, as_written, brought_along, nearest, one_of};
 use crate::fields::Field;
 use crate::fragments::expression;
 use crate::kafka::KafkaArgs;
+use crate::run::RunArgs;
 use crate::words::{Form, Grammar, Word, checked_name};
 use proc_macro2::{Span, TokenStream, TokenTree};
 use syn::ext::IdentExt as _;
@@ -26,6 +27,8 @@ pub(crate) struct Args {
     pub(crate) returns: Option<Returns>,
     pub(crate) krate: Option<Path>,
     pub(crate) kafka: KafkaArgs,
+    /// What `run(..)` says.
+    pub(crate) run: RunArgs,
     /// The closure or future at the end of `span!(..)`.
     pub(crate) operand: Option<Expr>,
     /// Words in the order in which they were written, so that a contradiction is told at the second one.
@@ -63,25 +66,39 @@ pub(crate) enum Returns {
 pub(crate) fn parse(tokens: TokenStream, grammar: &Grammar, errors: &mut Errors) -> Args {
     let mut args = Args::default();
     let read = |input: ParseStream<'_>| {
-        let mut first = true;
-        while !input.is_empty() {
-            if let Err(error) = argument(input, grammar, &mut args, first, errors) {
-                errors.push(error);
-                skip_to_comma(input);
-            } else if !input.is_empty() && !input.peek(Token![,]) {
-                errors.at(input.span(), "expected `,` between two arguments");
-                skip_to_comma(input);
-            }
-            // Only a comma can stand here, or the end.
-            let _ = input.parse::<Option<Token![,]>>();
-            first = false;
-        }
+        read_all(input, grammar, &mut args, errors);
         Ok(())
     };
     if let Err(error) = read.parse2(tokens) {
         errors.push(error);
     }
     args
+}
+
+/// Reads the arguments in the parentheses of `word`.
+pub(crate) fn nested(input: ParseStream<'_>, word: &str, grammar: &Grammar, errors: &mut Errors) -> Args {
+    let mut args = Args::default();
+    read_all(input, grammar, &mut args, errors);
+    if let Some(Name::Literal(name)) = &args.name {
+        errors.over(name, format_args!("`{word}(..)` has no name; remove {}", as_written(name)));
+    }
+    args
+}
+
+fn read_all(input: ParseStream<'_>, grammar: &Grammar, args: &mut Args, errors: &mut Errors) {
+    let mut first = true;
+    while !input.is_empty() {
+        if let Err(error) = argument(input, grammar, args, first, errors) {
+            errors.push(error);
+            skip_to_comma(input);
+        } else if !input.is_empty() && !input.peek(Token![,]) {
+            errors.at(input.span(), "expected `,` between two arguments");
+            skip_to_comma(input);
+        }
+        // Only a comma can stand here, or the end.
+        let _ = input.parse::<Option<Token![,]>>();
+        first = false;
+    }
 }
 
 fn argument(

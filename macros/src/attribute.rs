@@ -6,6 +6,7 @@ use crate::error::Errors;
 use crate::expand::{self, Opening, Plan};
 use crate::item;
 use crate::kafka;
+use crate::run;
 use crate::words;
 use proc_macro2::TokenStream;
 use syn::ext::IdentExt as _;
@@ -44,7 +45,10 @@ pub(crate) fn kafka_consumer(args: TokenStream, item: TokenStream) -> TokenStrea
         item
     };
     let wraps = check::function(&args, &function, "kafka_consumer", &mut errors);
+    run::check(&args, &function, &mut errors);
     let rt = expand::private(&args);
+    let module = run::module(&args, &function, &rt, &kafka::constant_options(&args, &function, &rt));
+    let untouched = quote::quote!(#untouched #module);
     let Some(opening) = kafka::opening(&args, &function, &rt, &mut errors) else {
         return with_errors(errors, untouched);
     };
@@ -53,7 +57,8 @@ pub(crate) fn kafka_consumer(args: TokenStream, item: TokenStream) -> TokenStrea
     }
     drop_useless(&mut args, &function);
     let plan = Plan { args: &args, default_name: "process".to_owned(), opening, function: Some(&function) };
-    with_errors(errors, expand::function(&plan, &function, &head))
+    let expanded = expand::function(&plan, &function, &head);
+    with_errors(errors, quote::quote!(#expanded #module))
 }
 
 /// Takes out what was already reported and would only cause a second error in the expansion.

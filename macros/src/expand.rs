@@ -328,13 +328,20 @@ impl Plan<'_> {
         let at = Span::mixed_site().located_at(field.value.span());
         let value = &field.value;
         let reference = reference_to(value, at);
-        match field.mode {
-            Mode::Display => quote_spanned!(at=> #rt::set_display(&mut #span, #index, #reference);),
-            Mode::Debug => quote_spanned!(at=> #rt::set_debug(&mut #span, #index, #reference);),
-            Mode::Typed if self.is_static(value) => {
-                quote_spanned!(at=> #rt::set_static(&mut #span, #index, #value);)
+        let (verb, value) = match field.mode {
+            Mode::Display => ("set_display", reference),
+            Mode::Debug => ("set_debug", reference),
+            Mode::Typed if self.is_static(value) => ("set_static", value.to_token_stream()),
+            Mode::Typed => ("set", reference),
+        };
+        let verb = Ident::new(verb, at);
+        match self.measure() {
+            // A consumer's fields may belong to the process span of the runner, which has a call site of its own.
+            Some(measure) => {
+                let key = &field.key;
+                quote_spanned!(at=> #rt::kafka::#verb(&mut #span, &#measure, #index, #key, #value);)
             }
-            Mode::Typed => quote_spanned!(at=> #rt::set(&mut #span, #index, #reference);),
+            None => quote_spanned!(at=> #rt::#verb(&mut #span, #index, #value);),
         }
     }
 

@@ -5,9 +5,10 @@ use crate::error::{Errors, as_written, one_of};
 use crate::expand::{Opening, call_at};
 use crate::fragments::expression;
 use crate::item::{Function, peel};
+use crate::run;
 use crate::words::{self, Form, Grammar, Word, choice, words};
-use proc_macro2::{Ident, TokenStream};
-use quote::quote;
+use proc_macro2::{Ident, TokenStream, TokenTree};
+use quote::{ToTokens as _, quote};
 use syn::ext::IdentExt as _;
 use syn::parse::ParseStream;
 use syn::{Expr, FnArg, GenericArgument, LitInt, LitStr, Pat, Path, PathArguments, Token, Type};
@@ -63,7 +64,7 @@ pub(crate) const KAFKA_CONSUMER: Grammar = Grammar {
         "parent" Refused: "the message says whose child the span is; write `context = link` or another of the four ways",
         "root" Refused: "the message says whose child the span is; write `context = new_root`",
         "leaf" Refused: "a consumer's span must be seen by others; remove `leaf`",
-        "run" Refused: "`run(..)` does not exist yet; receive messages in a loop and call this function for each",
+        "run" List(run::run): "write `run(group = \"billing\")`",
     ],
 };
 
@@ -100,7 +101,7 @@ macro_rules! switches {
 }
 switches!(queue_time metrics sizes);
 
-fn not_empty(value: Expr, word: &str) -> syn::Result<Expr> {
+pub(crate) fn not_empty(value: Expr, word: &str) -> syn::Result<Expr> {
     if let Expr::Lit(syn::ExprLit { lit: syn::Lit::Str(literal), .. }) = &value
         && literal.value().is_empty()
     {
@@ -156,7 +157,7 @@ fn parent_max_age(args: &mut Args, input: ParseStream<'_>) -> syn::Result<()> {
     Ok(())
 }
 
-fn milliseconds(text: &str) -> Option<u64> {
+pub(crate) fn milliseconds(text: &str) -> Option<u64> {
     let digits = text.find(|c: char| !c.is_ascii_digit())?;
     let (number, unit) = text.split_at_checked(digits)?;
     let unit = match unit.trim_start() {
@@ -371,6 +372,40 @@ pub(crate) fn head_without_marker(function: &Function) -> TokenStream {
     }
     let (attrs, vis, defaultness) = (&function.attrs, &function.vis, &function.defaultness);
     quote!(#(#attrs)* #vis #defaultness #sig)
+}
+
+impl KafkaArgs {
+    /// What was written for one of the words that take an expression.
+    pub(crate) fn text(&self, word: &str) -> Option<&Expr> {
+        self.0.iter().find_map(|setting| match setting {
+            Setting::Text(name, value) if *name == word => Some(value),
+            _ => None,
+        })
+    }
+}
+
+/// The options that hold for every call: what an expression makes of the parameters is left to the call.
+pub(crate) fn constant_options(args: &Args, function: &Function, rt: &TokenStream) -> TokenStream {
+    let name = match &args.name {
+        Some(Name::Literal(literal)) => Some(quote!(.name(#literal))),
+        _ => None,
+    };
+    let scope = args.scope.as_ref().map(|scope| call_at("scope", scope));
+    let parameters = function.parameter_names();
+    let is_constant = |value: &Expr| !mentions(value.to_token_stream(), &parameters);
+    let settings = args.kafka.0.iter().filter_map(|setting| match setting {
+        Setting::Text(_, value) if !is_constant(value) => None,
+        setting => Some(setting.call(rt)),
+    });
+    quote!(#rt::kafka::ProcessOptions::new() #name #(#settings)* #scope)
+}
+
+fn mentions(tokens: TokenStream, names: &[String]) -> bool {
+    tokens.into_iter().any(|token| match token {
+        TokenTree::Ident(ident) => names.iter().any(|name| ident == name),
+        TokenTree::Group(group) => mentions(group.stream(), names),
+        _ => false,
+    })
 }
 
 fn options(args: &Args, rt: &TokenStream) -> TokenStream {

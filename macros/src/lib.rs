@@ -22,6 +22,7 @@ mod inline;
 mod item;
 mod kafka;
 mod kafka_message;
+mod run;
 #[cfg(test)]
 mod tests;
 mod words;

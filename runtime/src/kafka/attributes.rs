@@ -26,6 +26,8 @@ pub(super) const SERVER_PORT: &str = "server.port";
 pub(super) const CLUSTER_ID: &str = "messaging.kafka.cluster.id";
 #[cfg(feature = "metrics")]
 pub(super) const ERROR_TYPE: &str = "error.type";
+pub(super) const DELIVERY_ATTEMPT: &str = "throughline.messaging.delivery_attempt";
+pub(super) const RETRIED_ERROR: &str = "throughline.messaging.retried_error";
 pub(super) const QUEUE_TIME: &str = "throughline.messaging.queue_time_ms";
 
 /// kafka.md: on every span.

@@ -43,6 +43,8 @@ use opentelemetry::{Context, KeyValue};
 use super::message::ConsumedMessage;
 use super::metrics::{self, Measure, Measured};
 use super::options::{ContextMode, ProcessOptions};
+use super::record::Record;
+use super::runner::running::{self, Claimed};
 use super::{attributes, headers};
 use crate::diagnostics;
 use crate::propagation;
@@ -56,19 +58,11 @@ where
     M: ConsumedMessage + ?Sized,
     O: FnOnce() -> ProcessOptions,
 {
-    let measured = metrics::is_measured();
-    if !span::on() && !measured {
-        return false;
+    if let Some(claimed) = running::claim(message, 1) {
+        return fill(claimed, measure, Some(message), options);
     }
-    let options = options();
-    if measured {
-        measure_single(measure, message, &options);
-    }
-    if !span::on() {
-        return false;
-    }
-    let details = Details::of(message, &options);
-    let recording = span::enter_with(span, single(message, options));
+    let Some((begin, details)) = begin_single(measure, message, options) else { return false };
+    let recording = span::enter_with(span, begin);
     if recording {
         span::current::set_attributes(details.into_attributes());
     }
@@ -81,19 +75,11 @@ where
     M: ConsumedMessage + ?Sized,
     O: FnOnce() -> ProcessOptions,
 {
-    let measured = metrics::is_measured();
-    if !span::on() && !measured {
-        return false;
+    if let Some(claimed) = running::claim(message, 1) {
+        return fill(claimed, measure, Some(message), options);
     }
-    let options = options();
-    if measured {
-        measure_single(measure, message, &options);
-    }
-    if !span::on() {
-        return false;
-    }
-    let details = Details::of(message, &options);
-    let recording = span::open_with(span, single(message, options));
+    let Some((begin, details)) = begin_single(measure, message, options) else { return false };
+    let recording = span::open_with(span, begin);
     if recording {
         span.set_attributes(details.into_attributes());
     }
@@ -107,15 +93,11 @@ where
     M: ConsumedMessage,
     O: FnOnce() -> ProcessOptions,
 {
-    let measured = metrics::is_measured();
-    if !span::on() && !measured {
-        return false;
+    let messages = messages.as_ref();
+    if let Some(claimed) = messages.first().and_then(|first| running::claim(first, messages.len())) {
+        return fill(claimed, measure, None::<&M>, options);
     }
-    let (messages, options) = (messages.as_ref(), options());
-    if measured {
-        measure_batch(measure, messages, &options);
-    }
-    span::on() && span::enter_with(span, batch(messages, options))
+    begin_batch(measure, messages, options).is_some_and(|begin| span::enter_with(span, begin))
 }
 
 /// Begins the process span of an asynchronous handler of a batch; attaches nothing. True if it records.
@@ -125,15 +107,117 @@ where
     M: ConsumedMessage,
     O: FnOnce() -> ProcessOptions,
 {
+    let messages = messages.as_ref();
+    if let Some(claimed) = messages.first().and_then(|first| running::claim(first, messages.len())) {
+        return fill(claimed, measure, None::<&M>, options);
+    }
+    begin_batch(measure, messages, options).is_some_and(|begin| span::open_with(span, begin))
+}
+
+/// Begins the measurement, and gives what the span begins with; `None` if tracing is off.
+fn begin_single<'m, M, O>(
+    measure: &mut Measure,
+    message: &'m M,
+    options: O,
+) -> Option<(Options, Details<'m, M>)>
+where
+    M: ConsumedMessage + ?Sized,
+    O: FnOnce() -> ProcessOptions,
+{
     let measured = metrics::is_measured();
     if !span::on() && !measured {
-        return false;
+        return None;
     }
-    let (messages, options) = (messages.as_ref(), options());
+    let options = options();
+    if measured {
+        measure_single(measure, message, &options);
+    }
+    span::on().then(|| {
+        let details = Details::of(message, &options);
+        (single(message, options), details)
+    })
+}
+
+/// The same for a batch.
+fn begin_batch<M, O>(measure: &mut Measure, messages: &[M], options: O) -> Option<Options>
+where
+    M: ConsumedMessage,
+    O: FnOnce() -> ProcessOptions,
+{
+    let measured = metrics::is_measured();
+    if !span::on() && !measured {
+        return None;
+    }
+    let options = options();
     if measured {
         measure_batch(measure, messages, &options);
     }
-    span::on() && span::open_with(span, batch(messages, options))
+    span::on().then(|| batch(messages, options))
+}
+
+/// Begins the process span of one attempt of the runner. True if it records.
+///
+/// What the handler may say otherwise by an attribute of its own, such as that keys are not recorded, is left to
+/// [`complete_attempt`].
+pub(super) fn open_attempt(
+    span: &mut OwnedSpan,
+    measure: &mut Measure,
+    records: &[Record],
+    is_batch: bool,
+    options: impl FnOnce() -> ProcessOptions,
+) -> bool {
+    if let ([record], false) = (records, is_batch) {
+        let Some((begin, details)) = begin_single(measure, record, options) else { return false };
+        let recording = span::open_with(span, begin);
+        if recording {
+            span.set_attributes(details.place());
+        }
+        return recording;
+    }
+    begin_batch(measure, records, options).is_some_and(|begin| span::open_with(span, begin))
+}
+
+/// Records on the current span what no annotated handler has recorded.
+pub(super) fn complete_attempt(record: &Record, options: &ProcessOptions) {
+    span::current::set_attributes(Details::of(record, options).chosen());
+}
+
+/// Writes what the arguments say to the process span of the runner's attempt (kafka.md section 3.1, `run`). Whose child it
+/// is, its links and its scope were decided when it began. True if it records.
+fn fill<M, O>(claimed: Claimed, measure: &mut Measure, message: Option<&M>, options: O) -> bool
+where
+    M: ConsumedMessage + ?Sized,
+    O: FnOnce() -> ProcessOptions,
+{
+    let recording = claimed.is_recording();
+    if recording {
+        let options = options();
+        if let Some(message) = message {
+            Details::of(message, &options).chosen().into_iter().for_each(|kv| claimed.set_attribute(kv));
+        }
+        let ProcessOptions { name, operation, topic, template, group, client_id, .. } = options;
+        let destination = template.clone().or_else(|| topic.clone());
+        let named = |value: Option<Cow<'static, str>>, key| value.map(|value| KeyValue::new(key, value));
+        let given = [
+            named(topic, attributes::DESTINATION),
+            named(template, attributes::TEMPLATE),
+            named(group, attributes::GROUP),
+            named(client_id, attributes::CLIENT_ID),
+            named((operation != "process").then(|| operation.clone()), attributes::OPERATION_NAME),
+        ];
+        given.into_iter().flatten().for_each(|kv| claimed.set_attribute(kv));
+        match (name, destination) {
+            (Some(name), _) => claimed.update_name(name),
+            (None, Some(destination)) => claimed.update_name(format!("{operation} {destination}").into()),
+            (None, None) if operation != "process" => {
+                let topic = message.map_or("", |message| message.topic());
+                claimed.update_name(format!("{operation} {topic}").trim_end().to_owned().into());
+            }
+            (None, None) => {}
+        }
+    }
+    measure.fills(claimed);
+    recording
 }
 
 /// kafka.md M-3, M-4; an attempt that is not the first, or a message that `TracedConsumer` counted, is not counted again.
@@ -214,20 +298,31 @@ impl<'m, M: ConsumedMessage + ?Sized> Details<'m, M> {
         }
     }
 
-    /// kafka.md, section 3.5.
     fn into_attributes(self) -> Vec<KeyValue> {
+        let mut all = self.place();
+        all.append(&mut self.chosen());
+        all
+    }
+
+    /// kafka.md, section 3.5: what does not depend on the user's words.
+    fn place(&self) -> Vec<KeyValue> {
         let mut all = Vec::with_capacity(4);
         all.extend(attributes::offset(self.message.offset()));
-        all.extend(attributes::key(self.message.key(), self.key));
-        match self.message.value_bytes() {
-            None => all.push(KeyValue::new(attributes::TOMBSTONE, true)),
-            Some(bytes) if self.sizes => {
-                all.push(attributes::body_size(bytes));
-            }
-            Some(_) => {}
+        if self.message.value_bytes().is_none() {
+            all.push(KeyValue::new(attributes::TOMBSTONE, true));
         }
         if self.queue_time {
             all.extend(queue_time(self.message.timestamp_ms()));
+        }
+        all
+    }
+
+    /// kafka.md.
+    fn chosen(&self) -> Vec<KeyValue> {
+        let mut all = Vec::with_capacity(1);
+        all.extend(attributes::key(self.message.key(), self.key));
+        if let Some(bytes) = self.message.value_bytes().filter(|_| self.sizes) {
+            all.push(attributes::body_size(bytes));
         }
         let named =
             [(self.message_id, attributes::MESSAGE_ID), (self.conversation_id, attributes::CONVERSATION_ID)];

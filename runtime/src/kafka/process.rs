@@ -6,9 +6,9 @@ use super::consumer::{enter, open, open_batch};
 use super::message::ConsumedMessage;
 use super::metrics::{Measure, in_span, traced};
 use super::options::ProcessOptions;
-use crate::span::{Kind, Outcome, OwnedSpan, Site, Span};
+use crate::span::{Kind, Outcome, OwnedSpan, Site, Span, text};
 
-static PROCESS: Site = Site::internal("process", Kind::Consumer);
+pub(super) static PROCESS: Site = Site::internal("process", Kind::Consumer);
 
 /// Runs `handler` in the process span of `message`, as `#[kafka_consumer]` does with a function.
 ///
@@ -70,7 +70,7 @@ fn outcome<T, E: std::fmt::Display>(result: &Result<T, E>) -> Outcome {
         Ok(_) => Outcome::None,
         Err(error) => Outcome::Failed {
             error_type: std::any::type_name::<E>().into(),
-            description: Some(error.to_string().into()),
+            description: Some(text(format_args!("{error}")).into()),
         },
     }
 }

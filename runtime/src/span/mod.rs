@@ -65,4 +65,6 @@ pub use stream::{TracedStream, traced_stream};
 #[cfg(feature = "kafka")]
 pub(crate) use sync::in_span_until;
 pub use sync::{Span, enter, enter_leaf, enter_with, in_span, on};
+#[cfg(feature = "kafka")]
+pub(crate) use value::text;
 pub use value::{ElementKind, FieldValue, ToElement, ToValue};

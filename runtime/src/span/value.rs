@@ -62,7 +62,7 @@ impl FieldValue {
 }
 
 /// What a user's type writes about itself. One that fails to is left at what it wrote, where `to_string` panics.
-pub(super) fn text(value: fmt::Arguments<'_>) -> String {
+pub(crate) fn text(value: fmt::Arguments<'_>) -> String {
     let mut text = String::new();
     let _ = text.write_fmt(value);
     text

@@ -9,6 +9,7 @@ use futures_core::Stream;
 use pin_project_lite::pin_project;
 
 use super::Measured;
+use crate::kafka::runner::running::Claimed;
 use crate::span::{self, Ending, Outcome, OwnedSpan, Span, Traced, TracedStream};
 
 /// The measurement of one call of a handler; ends where it is dropped, if it has not ended before.
@@ -16,6 +17,8 @@ use crate::span::{self, Ending, Outcome, OwnedSpan, Span, Traced, TracedStream};
 pub struct Measure {
     #[cfg(feature = "metrics")]
     running: Option<Box<Running>>,
+    /// The span of the runner's attempt that the handler fills; the runner measures it.
+    claimed: Option<Claimed>,
 }
 
 #[cfg(feature = "metrics")]
@@ -37,7 +40,20 @@ impl Measure {
         Measure {
             #[cfg(feature = "metrics")]
             running: None,
+            claimed: None,
         }
+    }
+
+    /// Notes that the handler has no span of its own.
+    #[inline]
+    pub(in crate::kafka) fn fills(&mut self, claimed: Claimed) {
+        self.claimed = Some(claimed);
+    }
+
+    /// The span that is filled in place of one of its own.
+    #[inline]
+    pub(in crate::kafka) fn claimed(&self) -> Option<&Claimed> {
+        self.claimed.as_ref()
     }
 
     /// Begins, and counts the messages (M-3), if a meter provider is set.
@@ -107,12 +123,15 @@ pub struct MeasuredProbe<P> {
 impl<T, P: FnOnce(&T) -> Outcome> Ending<T> for MeasuredProbe<P> {
     #[inline]
     fn is_wanted(&self) -> bool {
-        self.measure.is_running()
+        self.measure.is_running() || self.measure.claimed.is_some()
     }
 
     #[inline]
     fn outcome(mut self, value: &T) -> Outcome {
         let outcome = (self.probe)(value);
+        if let Some(claimed) = &self.measure.claimed {
+            claimed.ended(outcome.clone());
+        }
         let error_type = match &outcome {
             Outcome::Failed { error_type, .. } if self.measure.is_running() => Some(error_type.clone()),
             _ => None,

@@ -8,6 +8,7 @@ use rdkafka::ClientConfig;
 
 use super::error::RunError;
 use super::handle::RunnerHandle;
+use super::policy::Policy;
 use super::settings::{Commit, Concurrency, EngineSettings};
 use super::start::{self, Start};
 use super::work::Work;
@@ -21,6 +22,7 @@ type Signal = Pin<Box<dyn Future<Output = ()> + Send>>;
 #[must_use = "a consumer does nothing until `run` or `start`"]
 pub struct Consumer<S = ()> {
     pub(super) start: Start,
+    pub(super) policy: Policy,
     pub(super) state: S,
     stop_when: Option<Signal>,
     stop_on_signals: bool,
@@ -40,7 +42,7 @@ impl Consumer {
     /// `statistics.interval.ms` 15,000.
     pub fn from_config(config: ClientConfig) -> Self {
         let start = Start { config, group: None, topics: Vec::new(), settings: EngineSettings::default() };
-        Consumer { start, state: (), stop_when: None, stop_on_signals: false }
+        Consumer { start, policy: Policy::default(), state: (), stop_when: None, stop_on_signals: false }
     }
 }
 
@@ -131,6 +133,12 @@ impl<S> Consumer<S> {
     pub fn stop_on_signals(mut self) -> Self {
         self.stop_on_signals = true;
         self
+    }
+
+    /// The same consumer with another state.
+    pub(super) fn with_state<T>(self, state: T) -> Consumer<T> {
+        let Consumer { start, policy, stop_when, stop_on_signals, .. } = self;
+        Consumer { start, policy, state, stop_when, stop_on_signals }
     }
 
     /// Starts the engine with this work.

@@ -15,7 +15,7 @@ use super::poll::Outcome;
 /// A runner that was started. Dropping it closes the runner at once: handlers that run are dropped at their next
 /// `.await`, and unfinished records are delivered again.
 ///
-/// ```ignore
+/// ```no_run
 /// use std::time::Duration;
 /// use rdkafka::ClientConfig;
 /// use throughline::kafka::{Consumer, Record, RunError};

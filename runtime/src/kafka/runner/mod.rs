@@ -5,36 +5,56 @@
 //! | `builder`, `settings`, `start` | what the user says, and how it starts |
 //! | `handle`, `health`, `error` | what the user gets: closing, health, reports, errors |
 //! | `work` | the seam to the policies: what is done with a record |
+//! | `policy`, `wording`, `retry` | what the user says about failures, and the waits between attempts |
+//! | `handler`, `input`, `extract` | functions that are handlers, and what they take |
+//! | `handling`, `attempt`, `failure`, `running` | what is done with a record: attempts, spans, policies |
+//! | `dead_letter` | the dead-letter topic |
 //! | `poll`, `rebalance`, `pause`, `errors` | the poll thread and its callbacks |
 //! | `generation`, `tracker`, `commit` | one acquisition of a partition, its watermark, the one commit path |
 //! | `partition`, `lanes`, `bound` | the tasks that take and handle records |
 //! | `engine`, `counters`, `statistics`, `metrics`, `signal` | what they share, count and tell |
 
+mod attempt;
 mod bound;
 mod builder;
 mod commit;
 mod counters;
+mod dead_letter;
 mod engine;
 mod error;
 mod errors;
+mod extract;
+mod failure;
 mod generation;
 mod handle;
+mod handler;
+mod handling;
 mod health;
+mod input;
 mod lanes;
 mod metrics;
 mod partition;
 mod pause;
+mod policy;
 mod poll;
 mod rebalance;
+mod retry;
+pub(in crate::kafka) mod running;
 mod settings;
 mod signal;
 mod start;
 mod statistics;
 mod tracker;
+mod wording;
 mod work;
 
 pub use builder::Consumer;
 pub use error::{CommitError, Report, RunError};
+pub use extract::{Ack, Attempt, Extract, State};
 pub use handle::RunnerHandle;
+pub use handler::{Handler, HandlerError, Returned};
 pub use health::{HaltedPartition, RunnerHealth, RunnerState};
+pub use input::Input;
+pub use policy::{DeadLetterContext, DeadLetterHeaders, OnFailure, OnPanic, RetryErrors};
+pub use retry::Backoff;
 pub use settings::{Commit, Concurrency, by_key, manual, per_partition, per_record, sequential, tracked};

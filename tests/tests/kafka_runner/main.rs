@@ -1,0 +1,3 @@
+//! The runner on librdkafka's embedded cluster.
+
+mod policies;

@@ -1,9 +1,0 @@
-use rdkafka::message::OwnedMessage;
-use throughline::kafka_consumer;
-
-#[kafka_consumer(run(group = "billing"))]
-fn handle(message: &OwnedMessage) {
-    let _ = message;
-}
-
-fn main() {}
