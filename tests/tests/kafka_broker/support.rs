@@ -117,6 +117,10 @@ impl Broker {
         name
     }
 
+    pub(crate) fn servers(&self) -> &str {
+        &self.servers
+    }
+
     pub(crate) fn config(&self) -> ClientConfig {
         let mut config = ClientConfig::new();
         config.set("bootstrap.servers", &self.servers).set("linger.ms", "0");
