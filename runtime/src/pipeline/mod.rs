@@ -255,6 +255,10 @@ impl Pipeline {
             },
             heartbeat_age,
             is_forked_child: false,
+            writes_after_end: match *self.intake {
+                Intake::Global(_) => crate::span::writes_after_end(),
+                Intake::Local(_) => 0,
+            },
             clock: if shared.uses_ticks.load(Ordering::Relaxed) { "tsc" } else { "os" },
         }
     }

@@ -192,6 +192,9 @@ pub struct Health {
     /// Whether this process was forked after set-up. Such a child records nothing: its parent's collector and exporters
     /// are threads, and those a child does not have. Set tracing up after the fork instead.
     pub is_forked_child: bool,
+    /// Attributes, events and the like that were written through a `Context` to a span of an annotated function after
+    /// its end, since the process began: they are ignored. Zero when the pipeline is a local one.
+    pub writes_after_end: u64,
     /// The clock that times spans: `tsc`, `os`, ..; empty when tracing is off.
     pub clock: &'static str,
 }

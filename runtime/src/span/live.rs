@@ -17,7 +17,11 @@ use super::fork;
 use super::side::Side;
 
 /// Writes that came after their span's end, and were ignored.
-pub(super) static WRITES_AFTER_END: AtomicU64 = AtomicU64::new(0);
+static WRITES_AFTER_END: AtomicU64 = AtomicU64::new(0);
+
+pub(crate) fn writes_after_end() -> u64 {
+    WRITES_AFTER_END.load(Ordering::Relaxed)
+}
 
 /// Cells are made this many at a time.
 const BLOCK: usize = 32;

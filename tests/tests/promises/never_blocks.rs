@@ -210,6 +210,32 @@ alone! {
         assert_eq!(kept.spans().len(), 3);
     }
 
+    fn write_after_the_end_is_ignored_and_counted() {
+        let (telemetry, kept) = install(setup());
+        let captured = {
+            let _guard = span!("ended");
+            let captured = Context::current();
+            captured.span().set_attribute(KeyValue::new("in.time", 1));
+            captured
+        };
+        assert_eq!(telemetry.health().writes_after_end, 0);
+        let next = span!("next owner of the cell");
+        thread::spawn(move || {
+            captured.span().set_attribute(KeyValue::new("late", 1));
+            captured.span().add_event("late", vec![]);
+        })
+        .join()
+        .expect("no panic");
+        drop(next);
+        assert_eq!(telemetry.health().writes_after_end, 2);
+        assert_adds_up(&telemetry.flush(FAR));
+        let spans = kept.spans();
+        assert_eq!(value(named(&spans, "ended"), "in.time"), Some(1.into()));
+        for span in &spans {
+            assert!(value(span, "late").is_none() && span.events.is_empty(), "{span:?}");
+        }
+    }
+
     fn recording_goes_on_while_the_collector_stands_still() {
         let (release, blocked) = channel();
         let (telemetry, _kept) = install(setup().span_processor(Blocks::on(blocked)).queue_bytes(1 << 20));

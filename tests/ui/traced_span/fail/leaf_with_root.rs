@@ -1,8 +1,0 @@
-use throughline::traced_span;
-
-#[traced_span(leaf, root)]
-fn load(id: u64) -> u64 {
-    id
-}
-
-fn main() {}
