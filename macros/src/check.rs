@@ -1,6 +1,6 @@
 //! Contradictions: between two arguments, and between an argument and the function.
 
-use crate::args::{Args, ErrMode, Kind, Name, Returns};
+use crate::args::{Args, ErrMode, Kind, Returns};
 use crate::error::{Errors, one_of};
 use crate::fields::Value;
 use crate::item::{Function, Returned};
@@ -22,35 +22,6 @@ pub(crate) fn arguments(args: &Args, errors: &mut Errors) {
             "a `leaf` is not seen by others, and this kind of span exists to be seen; remove one of them",
         );
     }
-    leaf(args, errors);
-}
-
-/// A leaf begins on the shortest way, which asks the call site and the innermost span and nobody else.
-fn leaf(args: &Args, errors: &mut Errors) {
-    if !args.leaf {
-        return;
-    }
-    let told = [
-        ("name", matches!(args.name, Some(Name::Expr(_)))),
-        ("parent", args.parent.is_some()),
-        ("root", args.root),
-        ("links", args.links.is_some()),
-        ("scope", args.scope.as_ref().is_some_and(|scope| !is_literal(scope))),
-    ];
-    for (word, given) in told {
-        if given && let Some(second) = args.second("leaf", word) {
-            errors.at(
-                second,
-                format_args!(
-                    "a `leaf` is a child of the innermost span, by constants alone; remove `leaf` or `{word}`"
-                ),
-            );
-        }
-    }
-}
-
-fn is_literal(expr: &syn::Expr) -> bool {
-    matches!(expr, syn::Expr::Lit(_))
 }
 
 /// Arguments that this function has no use for. `false`: it cannot be wrapped at all and must come back unchanged.

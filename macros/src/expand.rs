@@ -288,7 +288,7 @@ impl Plan<'_> {
         match options {
             // The state is asked first, so that a name is not built when tracing is off.
             Some(options) => {
-                let call = call("_with");
+                let call = call(if self.args.leaf { "_leaf_with" } else { "_with" });
                 quote!(#rt::on() && #rt::#call(&mut #span, #options))
             }
             None => {

@@ -11,6 +11,6 @@ pub(super) enum Attached {
     No,
     /// OpenTelemetry's context names the span.
     Context { _guard: ContextGuard },
-    /// Only this thread knows the span.
-    Leaf { _entered: EnteredLeaf },
+    /// Only this thread knows the span; what OpenTelemetry's context names is its parent, if that had to be attached.
+    Leaf { _entered: EnteredLeaf, _guard: Option<ContextGuard> },
 }

@@ -11,6 +11,7 @@ use std::thread;
 use opentelemetry::trace::{SpanContext, Status, TraceContextExt, TraceState};
 use opentelemetry::{Context, ContextGuard, KeyValue};
 
+use super::clock::Reading;
 use super::counters::{self, DropReason, ThreadStats};
 use super::found::{Found, Sampled, decide, span_context};
 use super::leaf::Leaf;
@@ -160,13 +161,13 @@ impl Core {
         make_record(&mut self.entry, self.site, sampled, parent, flags);
     }
 
-    /// The last thing on the way in. Nothing if the span has started.
-    pub(super) fn start_now(&mut self, stats: &ThreadStats) {
+    /// The last thing on the way in. Nothing if the span has started. `begun`: when it did, if that was before.
+    pub(super) fn start_now(&mut self, stats: &ThreadStats, begun: Option<Reading>) {
         if let Some(record) = self.record_mut().filter(|record| record.start == 0) {
             if record.flags & flag::RECORD_ONLY == 0 {
                 stats.count_started();
             }
-            record.start_now();
+            record.start_at(begun.unwrap_or_else(clock::now));
         }
     }
 

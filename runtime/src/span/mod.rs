@@ -52,19 +52,20 @@ pub(crate) use found::trace_id;
 pub(crate) use future::traced_until;
 pub use future::{Ending, Traced, traced};
 pub use limits::SpanLimits;
+pub(crate) use live::writes_after_end;
 #[cfg(feature = "log")]
 pub(crate) use local::is_there as has_storage;
 pub use options::{IntoLink, IntoParent, IntoScope, Options, ParentValue};
 pub use outcome::{
     DebugProbe, ErrorInfo, ErrorType, Fallible, Outcome, Probe, outcome_by, outcome_with, probe, probe_debug,
 };
-pub use owned::{Entered, OwnedSpan, in_cx, open, open_leaf, open_with};
+pub use owned::{Entered, OwnedSpan, in_cx, open, open_leaf, open_leaf_with, open_with};
 pub use returned::{NoSpan, SpanFuture, boxed, call, edge, future_in, into_future, stream_in, to_value};
 pub use site::{Kind, Scope, Site, path_of};
 pub use stream::{TracedStream, traced_stream};
 #[cfg(feature = "kafka")]
 pub(crate) use sync::in_span_until;
-pub use sync::{Span, enter, enter_leaf, enter_with, in_span, on};
+pub use sync::{Span, enter, enter_leaf, enter_leaf_with, enter_with, in_span, on};
 #[cfg(feature = "kafka")]
 pub(crate) use value::text;
 pub use value::{ElementKind, FieldValue, ToElement, ToValue};

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::mem;
 
 use opentelemetry::trace::{SpanContext, TraceContextExt, TraceState};
-use opentelemetry::{Context, KeyValue};
+use opentelemetry::{Context, ContextGuard, KeyValue};
 
 use super::attach::Attached;
 use super::core::{Begun, Core, attach};
@@ -23,7 +23,8 @@ use super::sync::on;
 #[must_use = "the span ends when this is dropped"]
 pub struct OwnedSpan {
     pub(super) core: Core,
-    /// What is current inside the span: its own context, or for an unsampled trace the one that keeps it so.
+    /// What is current inside the span: its own context, for an unsampled trace the one that keeps it so, or the
+    /// parent that a leaf was told.
     cx: Option<Context>,
     /// A leaf, recording or not: what a thread has to know of it.
     leaf: Option<Leaf>,
@@ -46,7 +47,7 @@ impl OwnedSpan {
     /// The context that names this span; `None` when there is none (tracing is off, or a leaf).
     #[must_use]
     pub fn context(&self) -> Option<&Context> {
-        self.cx.as_ref()
+        self.cx.as_ref().filter(|_| self.leaf.is_none())
     }
 
     /// The span's context; invalid when tracing is off. Of an unsampled trace, that of its root.
@@ -127,12 +128,13 @@ impl OwnedSpan {
             return Attached::No;
         }
         if let Some(leaf) = self.leaf {
-            return self.attach_leaf(leaf);
+            let guard = self.cx.clone().and_then(attach);
+            return Self::attach_leaf(leaf, guard);
         }
         match self.cx.take() {
             Some(cx) => match attach(cx) {
                 Some(guard) => Attached::Context { _guard: guard },
-                None => self.attach_leaf(self.core.as_leaf(0)),
+                None => Self::attach_leaf(self.core.as_leaf(0), None),
             },
             None => Attached::No,
         }
@@ -140,9 +142,9 @@ impl OwnedSpan {
 
     /// Innermost under whatever is active here: not the same as where it began, when its future was spawned.
     #[cold]
-    fn attach_leaf(&self, leaf: Leaf) -> Attached {
+    fn attach_leaf(leaf: Leaf, guard: Option<ContextGuard>) -> Attached {
         let leaf = Leaf { under: Context::map_current(active_span), ..leaf };
-        Attached::Leaf { _entered: local::with(|local| EnteredLeaf::new(local, leaf)) }
+        Attached::Leaf { _entered: local::with(|local| EnteredLeaf::new(local, leaf)), _guard: guard }
     }
 
     /// Keeps the context for the next attachment; called while it is current.
@@ -261,6 +263,19 @@ pub fn open_with(span: &mut OwnedSpan, options: Options) -> bool {
     }
     span.cx = local::with(|local| span.core.begin_with(local, options));
     keep_unsampled(span);
+    span.is_recording()
+}
+
+/// Begins a leaf as the options say; attaches nothing.
+#[inline(never)]
+pub fn open_leaf_with(span: &mut OwnedSpan, options: Options) -> bool {
+    if sampler::current_state() != state::ON {
+        return open_with(span, options);
+    }
+    (span.cx, span.leaf) = local::with(|local| span.core.begin_leaf_with(local, options));
+    if span.leaf.is_none() {
+        keep_unsampled(span);
+    }
     span.is_recording()
 }
 

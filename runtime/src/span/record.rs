@@ -2,7 +2,7 @@
 
 use std::{mem, thread};
 
-use super::clock;
+use super::clock::{self, Reading};
 use super::limits;
 use super::side::Side;
 use super::site::Site;
@@ -52,14 +52,18 @@ impl Record {
     /// Reads the clock: the last thing on the way in, what comes before is not the user's time.
     #[inline(always)]
     pub(super) fn start_now(&mut self) {
+        self.start_at(clock::now());
+    }
+
+    #[inline(always)]
+    pub(super) fn start_at(&mut self, begun: Reading) {
         if thread::panicking() {
             self.flags |= flag::BEGAN_IN_PANIC;
         }
-        let now = clock::now();
-        if now.is_ticks {
+        if begun.is_ticks {
             self.flags |= flag::TICKS;
         }
-        self.start = now.value;
+        self.start = begun.value;
     }
 
     /// Sets the value of one of the site's keys. In line, where a value's type is known this is two stores.

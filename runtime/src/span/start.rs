@@ -4,12 +4,14 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Once;
 
 use opentelemetry::Context;
-use opentelemetry::trace::{Link, SpanKind, TraceContextExt, TraceState};
+use opentelemetry::trace::{Link, SpanContext, SpanKind, TraceContextExt, TraceState};
 use opentelemetry_sdk::trace::SamplingDecision;
 
+use super::clock::Reading;
 use super::core::Core;
 use super::counters;
 use super::found::{Found, Sampled, decide, link_to, trace_id};
+use super::leaf::{Leaf, active_span};
 use super::live::{Handle, place};
 use super::local::Local;
 use super::options::{Options, Parent};
@@ -32,6 +34,14 @@ impl Base {
     }
 }
 
+/// What the options come to.
+enum Told {
+    /// Nothing records. The context to attach; `None` where nothing changes.
+    Nothing(Option<Context>),
+    /// The record is made, below this parent.
+    Span { cx: Context, span_context: SpanContext, is_current: bool, begun: Option<Reading> },
+}
+
 impl Core {
     /// Starts the span as the options say. Gives the context to attach; `None` where nothing changes.
     #[cold]
@@ -41,12 +51,51 @@ impl Core {
             counters::lost();
             return None;
         };
+        match self.told(local, options) {
+            Told::Nothing(cx) => cx,
+            Told::Span { cx, span_context, begun, .. } => {
+                let (live, generation) = local.live.acquire();
+                self.live = Some((live, generation));
+                let cx = cx.with_span(Handle::<{ place::OTHER }>::new(span_context, live, generation));
+                self.start_now(stats, begun);
+                Some(cx)
+            }
+        }
+    }
+
+    /// Starts a leaf as the options say. Gives the context to attach, and what this thread has to know; `None` where
+    /// nothing changes. What is attached is the parent, where that is not the current span already: what others do
+    /// inside of a leaf belongs to its trace, one level too high.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn begin_leaf_with(
+        &mut self,
+        local: &Local,
+        options: Options,
+    ) -> (Option<Context>, Option<Leaf>) {
+        let Some(stats) = local.stats() else {
+            counters::lost();
+            return (None, None);
+        };
+        match self.told(local, options) {
+            Told::Nothing(cx) => (cx, None),
+            Told::Span { cx, is_current, begun, .. } => {
+                let leaf = self.as_leaf(active_span(&cx));
+                self.start_now(stats, begun);
+                ((!is_current).then_some(cx), Some(leaf))
+            }
+        }
+    }
+
+    /// Decides, and makes the record with what the options say.
+    fn told(&mut self, local: &Local, options: Options) -> Told {
         let current = Context::current();
         if current.is_telemetry_suppressed() {
-            return None;
+            return Told::Nothing(None);
         }
         let Options { name, kind, parent, mut links, scope, mut attributes, begun } = options;
         let is_named = matches!(parent, Parent::Context(_) | Parent::Span(_));
+        let is_current = matches!(parent, Parent::Current);
         let base = match parent {
             Parent::Current => {
                 let found = Found::by_current(local, &current);
@@ -54,7 +103,8 @@ impl Core {
             }
             Parent::Root => {
                 links.extend(link_to(Found::by_current(local, &current)));
-                Base { cx: current, parent: Found::NONE, trace_state: TraceState::NONE }
+                let cx = current.with_remote_span_context(SpanContext::NONE);
+                Base { cx, parent: Found::NONE, trace_state: TraceState::NONE }
             }
             Parent::Context(cx) => {
                 let found = Found::by_context(&cx);
@@ -69,7 +119,8 @@ impl Core {
         let kind_at_start = kind.unwrap_or(self.site.kind);
         let (sampled, trace_state) = if sampler::current_state() == state::ASK {
             let name = name.as_deref().unwrap_or(self.site.name);
-            let asked = ask(local, &base, name, &kind_at_start.into(), &attributes, &links)?;
+            let asked = ask(local, &base, name, &kind_at_start.into(), &attributes, &links);
+            let Some(asked) = asked else { return Told::Nothing(None) };
             attributes.extend(asked.attributes);
             if asked.sampled.records {
                 self.make_record(asked.sampled, base.parent, asked.flags);
@@ -79,7 +130,7 @@ impl Core {
             let Some(sampled) = decide(local, base.parent) else {
                 // An unsampled parent that was named is current inside, or what begins there would be the root of
                 // a new trace.
-                return is_named.then_some(base.cx);
+                return Told::Nothing(is_named.then_some(base.cx));
             };
             if sampled.records {
                 self.make_record(sampled, base.parent, 0);
@@ -88,7 +139,7 @@ impl Core {
         };
         let span_context = sampled.span_context(trace_state.clone());
         let Some(record) = self.record_mut() else {
-            return Some(base.cx.with_remote_span_context(span_context));
+            return Told::Nothing(Some(base.cx.with_remote_span_context(span_context)));
         };
         if trace_state != TraceState::NONE {
             record.side().trace_state = Some(trace_state);
@@ -106,16 +157,7 @@ impl Core {
             links.into_iter().for_each(|link| side.add_link(link));
             attributes.into_iter().for_each(|attribute| side.set_attribute(attribute));
         }
-        let (live, generation) = local.live.acquire();
-        self.live = Some((live, generation));
-        let cx = base.cx.with_span(Handle::<{ place::OTHER }>::new(span_context, live, generation));
-        self.start_now(stats);
-        if let (Some(begun), Some(record)) = (begun, self.record_mut()) {
-            record.start = begun.value;
-            record.flags =
-                if begun.is_ticks { record.flags | flag::TICKS } else { record.flags & !flag::TICKS };
-        }
-        Some(cx)
+        Told::Span { cx: base.cx, span_context, is_current, begun }
     }
 }
 

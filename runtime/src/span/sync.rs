@@ -130,7 +130,7 @@ fn enter_unattached(span: &mut Span) {
         let leaf = span.core.as_leaf(under);
         span.enter_leaf(local, leaf);
         if let Some(stats) = local.stats() {
-            span.core.start_now(stats);
+            span.core.start_now(stats, None);
         }
     });
 }
@@ -172,6 +172,23 @@ pub fn enter_with(span: &mut Span, options: Options) -> bool {
             None => enter_unattached(span),
         }
     }
+    span.core.is_recording()
+}
+
+/// Begins a leaf as the options say.
+#[inline(never)]
+pub fn enter_leaf_with(span: &mut Span, options: Options) -> bool {
+    if sampler::current_state() != state::ON {
+        // A sampler that must be asked wants a context.
+        return enter_with(span, options);
+    }
+    local::with(|local| {
+        let (cx, leaf) = span.core.begin_leaf_with(local, options);
+        *span.guard = cx.and_then(attach);
+        if let Some(leaf) = leaf {
+            span.enter_leaf(local, leaf);
+        }
+    });
     span.core.is_recording()
 }
 

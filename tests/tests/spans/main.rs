@@ -7,6 +7,7 @@ mod fields;
 mod fragments;
 mod functions;
 mod inline;
+mod leaf_arguments;
 mod outcome;
 mod support;
 mod unwinding;

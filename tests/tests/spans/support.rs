@@ -85,6 +85,11 @@ impl Spans {
         span
     }
 
+    /// All spans of this name.
+    pub(super) fn all(&self, name: &str) -> impl Iterator<Item = &SpanData> {
+        self.all.iter().filter(move |span| span.name == name)
+    }
+
     /// The only span of the trace.
     #[track_caller]
     pub(super) fn only(&self) -> &SpanData {

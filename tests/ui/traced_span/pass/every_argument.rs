@@ -24,6 +24,14 @@ fn fourth() -> Result<(), ()> {
     Ok(())
 }
 
+#[traced_span(leaf, name = format!("orders.{kind}"), parent = cx, links = [SpanContext::NONE], scope = String::new())]
+fn leaf_with_all(kind: &str, cx: &Context) {
+    let _ = (kind, cx);
+}
+
+#[traced_span(leaf, root)]
+async fn leaf_with_root() {}
+
 fn classify(error: &std::io::Error) -> Option<ErrorInfo> {
     (error.kind() != std::io::ErrorKind::NotFound).then(|| ErrorInfo::new("io"))
 }
@@ -66,5 +74,7 @@ fn main() {
     let _ = fourth();
     let _ = fifth();
     drop(sixth());
+    leaf_with_all("a", &Context::new());
+    drop(leaf_with_root());
     values("a", "b", 1, 2, 3.0, &true, None, &[], 'c', "d".into());
 }
