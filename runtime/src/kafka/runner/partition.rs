@@ -30,6 +30,12 @@ struct Alive {
     ended: bool,
 }
 
+impl Alive {
+    fn end(mut self) {
+        self.ended = true;
+    }
+}
+
 impl Drop for Alive {
     fn drop(&mut self) {
         if !self.ended && !self.generation.is_over() {
@@ -39,18 +45,21 @@ impl Drop for Alive {
 }
 
 /// Takes records until the generation is over.
-pub(super) async fn run<W: Work>(
+pub(super) fn run<W: Work>(
     work: Arc<W>,
     lanes: Option<Arc<Lanes<W::Item>>>,
     generation: Arc<Generation>,
-) {
-    let mut alive = Alive { generation: Arc::clone(&generation), ended: false };
-    match lanes {
-        Some(lanes) => into_lanes(&*work, &lanes, &generation).await,
-        None if work.in_batches() => in_batches(&*work, &generation).await,
-        None => one_by_one(&*work, &generation).await,
+) -> impl Future<Output = ()> + Send {
+    // Here, because the runtime may drop a task that it never polled.
+    let alive = Alive { generation: Arc::clone(&generation), ended: false };
+    async move {
+        match lanes {
+            Some(lanes) => into_lanes(&*work, &lanes, &generation).await,
+            None if work.in_batches() => in_batches(&*work, &generation).await,
+            None => one_by_one(&*work, &generation).await,
+        }
+        alive.end();
     }
-    alive.ended = true;
 }
 
 /// One record after the other.

@@ -1,5 +1,6 @@
 //! Starts the threads and tasks of a runner.
 
+use std::future::Future;
 use std::sync::{Arc, OnceLock, mpsc};
 use std::thread;
 
@@ -121,8 +122,11 @@ fn spawner<W: Work>(runtime: &Handle, work: &Arc<W>, lanes: Option<&Arc<Lanes<W:
     })
 }
 
-/// Notices the end of the runtime.
-async fn sentinel(engine: Arc<Engine>, mut outcome: watch::Receiver<Option<poll::Outcome>>) {
+/// Notices the end of the runtime, also if that drops it before it was ever polled.
+fn sentinel(
+    engine: Arc<Engine>,
+    mut outcome: watch::Receiver<Option<poll::Outcome>>,
+) -> impl Future<Output = ()> + Send {
     struct Watch(Option<Arc<Engine>>);
     impl Drop for Watch {
         fn drop(&mut self) {
@@ -131,7 +135,14 @@ async fn sentinel(engine: Arc<Engine>, mut outcome: watch::Receiver<Option<poll:
             }
         }
     }
-    let mut watch = Watch(Some(engine));
-    let _ = outcome.wait_for(Option::is_some).await;
-    watch.0 = None;
+    impl Watch {
+        fn end(mut self) {
+            self.0 = None;
+        }
+    }
+    let watch = Watch(Some(engine));
+    async move {
+        let _ = outcome.wait_for(Option::is_some).await;
+        watch.end();
+    }
 }
