@@ -4,17 +4,18 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use opentelemetry::trace::{TraceContextExt as _, TraceId, Tracer as _, TracerProvider as _};
+use opentelemetry::trace::{
+    SpanContext, TraceContextExt as _, TraceFlags, TraceId, TraceState, Tracer as _, TracerProvider as _,
+};
 use opentelemetry::{Context, Value};
-use opentelemetry_sdk::trace::SpanData;
+use opentelemetry_sdk::trace::{IdGenerator as _, RandomIdGenerator, SpanData};
 use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
-use rdkafka::mocking::MockCluster;
-use rdkafka::producer::DefaultProducerContext;
 use throughline::export::memory::MemoryExporter;
 use throughline::kafka::TracedProducer;
 use throughline::{Setup, Telemetry};
+use throughline_tests::kafka::cluster::Cluster;
 use throughline_tests::peers;
 
 /// The telemetry of this process, which all its tests share; they keep apart by their trace ids.
@@ -69,10 +70,18 @@ pub(crate) fn root() -> (Context, TraceId) {
     (cx, trace)
 }
 
+/// A context whose trace nobody records.
+pub(crate) fn unsampled() -> (Context, TraceId) {
+    let (ids, flags) = (RandomIdGenerator::default(), TraceFlags::NOT_SAMPLED);
+    let trace = ids.new_trace_id();
+    let span = SpanContext::new(trace, ids.new_span_id(), flags, true, TraceState::NONE);
+    (Context::new().with_remote_span_context(span), trace)
+}
+
 /// The real broker of this run, or an embedded one of the test's own.
 pub(crate) struct Broker {
     servers: String,
-    embedded: Option<MockCluster<'static, DefaultProducerContext>>,
+    embedded: Option<Cluster>,
 }
 
 impl Broker {
@@ -81,8 +90,8 @@ impl Broker {
         match peers::kafka() {
             Some(servers) => Broker { servers, embedded: None },
             None => {
-                let cluster = MockCluster::new(1).unwrap();
-                Broker { servers: cluster.bootstrap_servers(), embedded: Some(cluster) }
+                let cluster = Cluster::start(1);
+                Broker { servers: cluster.bootstrap(), embedded: Some(cluster) }
             }
         }
     }
@@ -107,7 +116,7 @@ impl Broker {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let name = format!("{test}-{}-{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
         if let Some(cluster) = &self.embedded {
-            cluster.create_topic(&name, partitions, 1).unwrap();
+            cluster.mock().create_topic(&name, partitions, 1).unwrap();
             return name;
         }
         let admin: AdminClient<DefaultClientContext> = self.config().create().unwrap();
@@ -115,6 +124,11 @@ impl Broker {
         let wait = AdminOptions::new().operation_timeout(Some(Duration::from_secs(20)));
         soon(admin.create_topics([&topic], &wait)).await.unwrap().remove(0).unwrap();
         name
+    }
+
+    /// kafka.md R-18: a graceful leave makes no duplicates there.
+    pub(crate) fn is_real(&self) -> bool {
+        self.embedded.is_none()
     }
 
     pub(crate) fn servers(&self) -> &str {
