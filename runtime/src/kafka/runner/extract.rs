@@ -34,11 +34,12 @@ pub struct State<S>(pub S);
 pub struct Attempt {
     number: NonZeroU32,
     max: u32,
+    generation: u64,
 }
 
 impl Attempt {
-    pub(super) fn first(max: u32) -> Self {
-        Attempt { number: NonZeroU32::MIN, max }
+    pub(super) fn first(max: u32, generation: u64) -> Self {
+        Attempt { number: NonZeroU32::MIN, max, generation }
     }
 
     pub(super) fn next(self) -> Self {
@@ -61,6 +62,13 @@ impl Attempt {
     #[must_use]
     pub fn is_last(self) -> bool {
         self.number() >= self.max
+    }
+
+    /// Which acquisition of the partition the record was taken in: it rises with each partition that this consumer is
+    /// assigned, so a write that carries it can be told from one of before a rebalance.
+    #[must_use]
+    pub fn generation(self) -> u64 {
+        self.generation
     }
 }
 

@@ -82,7 +82,7 @@ where
 
     /// Attempts until one succeeds or the policy decides. `input` is what the first is given, if it is decoded already.
     async fn attempts(&self, records: &[Record], mut input: Option<H::Input>, job: &Job) -> Finish {
-        let mut attempt = Attempt::first(self.policy.retry.max_attempts());
+        let mut attempt = Attempt::first(self.policy.retry.max_attempts(), job.generation());
         let mut before = None;
         loop {
             let ended = self.attempt(records, input.take(), attempt, before.as_ref(), job).await;
