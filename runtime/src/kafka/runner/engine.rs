@@ -408,15 +408,17 @@ impl Engine {
             return;
         }
         if errors::is_reset(&error) {
-            self.counters.add(Count::OffsetReset, 1);
-            super::metrics::counted(Count::OffsetReset, 1, &generation.topic, self);
-            diagnostics::warn(format_args!(
-                "partition {} of {}: {error}",
-                generation.partition,
-                generation.topic.escape_debug()
-            ));
+            let partition = generation.partition;
+            self.offset_reset(&generation.topic, format_args!("partition {partition}: {error}"));
         }
         self.client_error(error, "");
+    }
+
+    /// A partition does not go on where it was committed: what lies between was deleted, or never existed.
+    pub(super) fn offset_reset(&self, topic: &str, what: impl fmt::Display) {
+        self.counters.add(Count::OffsetReset, 1);
+        super::metrics::counted(Count::OffsetReset, 1, topic, self);
+        diagnostics::warn(format_args!("topic {}: {what}", topic.escape_debug()));
     }
 
     /// A task was dropped that had not ended, which only the end of its runtime does.

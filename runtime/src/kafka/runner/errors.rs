@@ -37,6 +37,17 @@ pub(super) fn is_reset(error: &KafkaError) -> bool {
     )
 }
 
+/// The topic of a reset that librdkafka has done and logged, as a warning.
+pub(super) fn reset_in_log<'m>(facility: &str, message: &'m str) -> Option<&'m str> {
+    if facility != "OFFSET" {
+        return None;
+    }
+    let (place, _) = message.split_once("]: offset reset (")?;
+    let (topic, _partition) = place.rsplit_once(" [")?;
+    // Behind the name of the thread, unless `log.thread.name` is off.
+    Some(topic.rsplit_once("]: ").map_or(topic, |(_thread, topic)| topic))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -64,5 +75,15 @@ mod tests {
             assert!(is_final(&KafkaError::Global(code)), "{code:?}");
         }
         assert!(is_final(&KafkaError::MessageConsumptionFatal(Code::UnknownMemberId)));
+    }
+
+    #[test]
+    fn resets_are_found_in_the_log() {
+        let logged = "orders [3]: offset reset (at offset 5 (leader epoch 1), broker 1) to offset BEGINNING \
+                      (leader epoch -1): fetch failed due to requested offset not available on the broker";
+        assert_eq!(reset_in_log("OFFSET", logged), Some("orders"));
+        assert_eq!(reset_in_log("OFFSET", &format!("[thrd:main]: {logged}")), Some("orders"));
+        assert_eq!(reset_in_log("FETCH", logged), None);
+        assert_eq!(reset_in_log("OFFSET", "orders [3]: offset 7 stored"), None);
     }
 }

@@ -4,6 +4,8 @@ use std::fmt;
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::{Duration, Instant};
 
+use rdkafka::client::DefaultClientContext;
+use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext, RebalanceProtocol};
 use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::types::{RDKafkaErrorCode, RDKafkaRespErr};
@@ -14,7 +16,7 @@ use super::engine::{Engine, LAST_COMMIT};
 use super::generation::Generation;
 use super::health::State;
 use super::pause::{self, Change};
-use super::{metrics, statistics};
+use super::{errors, metrics, statistics};
 use crate::diagnostics;
 
 /// What a commit gets beyond the wait for handlers, as far as `max.poll.interval.ms` allows.
@@ -38,6 +40,14 @@ impl fmt::Debug for RunnerContext {
 }
 
 impl ClientContext for RunnerContext {
+    fn log(&self, level: RDKafkaLogLevel, fac: &str, message: &str) {
+        // Where `auto.offset.reset` names an end of the log, a warning is all that tells of a reset.
+        if let Some(topic) = errors::reset_in_log(fac, message) {
+            self.engine.offset_reset(topic, message);
+        }
+        DefaultClientContext.log(level, fac, message);
+    }
+
     fn stats_raw(&self, statistics: &[u8]) {
         statistics::received(&self.engine, statistics);
     }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use rdkafka::ClientConfig;
+use rdkafka::config::RDKafkaLogLevel;
 
 use super::error::RunError;
 
@@ -165,6 +166,10 @@ pub(super) fn client_config(
                 "a runner is a member of a consumer group; name it with `.group(..)`",
             ));
         }
+    }
+    // Warnings tell of offsets that were reset. They reach the `log` crate only as far as that lets them.
+    if (config.log_level as i32) < (RDKafkaLogLevel::Warning as i32) {
+        config.set_log_level(RDKafkaLogLevel::Warning);
     }
     let mut unless_set = |name: &str, value: &str| {
         if user.get(name).is_none() {
