@@ -2,7 +2,7 @@
 //!
 //! What the records have to satisfy is in [`verdict`](super::verdict).
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use opentelemetry::TraceId;
@@ -117,6 +117,12 @@ pub struct Progress {
 }
 
 impl Records {
+    /// How many acquisitions of partitions had a delivery.
+    pub fn generations(&self) -> usize {
+        let all = self.deliveries.iter().map(|delivery| (delivery.member, delivery.generation));
+        all.collect::<HashSet<_>>().len()
+    }
+
     fn tick(&mut self) -> u64 {
         self.now += 1;
         self.now

@@ -33,8 +33,7 @@ impl Cluster {
     /// Starts a cluster with brokers 1 to `brokers`.
     pub fn start(brokers: i32) -> Self {
         let mut config = ClientConfig::new();
-        // The client itself has nothing to say: what it logs is what the tests do to the cluster.
-        config.set("test.mock.num.brokers", brokers.to_string()).set("log_level", "0");
+        config.set("test.mock.num.brokers", brokers.to_string());
         let client: BaseProducer = config.create().expect("an embedded cluster");
         let cluster = Cluster { client, brokers };
         let native = cluster.native();

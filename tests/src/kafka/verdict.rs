@@ -164,6 +164,16 @@ impl Verdict {
                 *place = at.min(*place);
             }
         }
+        // A dead letter that no handler was given (it could not be decoded): when it was finished nobody saw.
+        for dead in records.dead_letters.keys().filter_map(|send| records.sends.get(*send)) {
+            if let Ack::At(Place { topic, partition, offset }) = &dead.ack
+                && let Some(at) =
+                    finished.get_mut(&(&**topic, *partition)).and_then(|all| all.get_mut(offset))
+                && *at == u64::MAX
+            {
+                *at = 0;
+            }
+        }
         // When everything up to an offset was finished.
         let reached: HashMap<_, Vec<(i64, u64)>> = finished
             .into_iter()

@@ -25,6 +25,8 @@ pub(crate) fn run(path: &str, limit: Duration, test: impl FnOnce()) -> Option<Sa
     let name = path.split_once("::").map_or(path, |(_, name)| name);
     let mut command = Command::new(std::env::current_exe().expect("path of the test binary"));
     command.args(["--exact", "--nocapture", "--include-ignored", "--test-threads=1", name]).env(INSIDE, "1");
+    // The message says it, and a run under load has panics on purpose.
+    command.env("RUST_BACKTRACE", "0");
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     for (variable, _) in std::env::vars_os() {
         let variable = variable.to_string_lossy();

@@ -3,8 +3,14 @@
 //! Rows that need a real broker ask for its address in `THROUGHLINE_TEST_KAFKA` (`HOST:PORT`), and pass without it.
 
 mod alone;
+mod closing;
+mod groups;
+mod handlers;
+mod hold;
+mod load;
 mod messages;
 mod network;
+mod outages;
 mod producers;
 mod support;
 mod traces;

@@ -94,8 +94,7 @@ pub(crate) fn config(bootstrap: &str) -> ClientConfig {
         .set("linger.ms", "0")
         .set("reconnect.backoff.ms", "20")
         .set("reconnect.backoff.max.ms", "100")
-        .set("retry.backoff.ms", "20")
-        .set("log_level", "0");
+        .set("retry.backoff.ms", "20");
     config
 }
 
