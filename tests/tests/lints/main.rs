@@ -6,10 +6,12 @@
 #![forbid(unsafe_code)]
 
 mod loud;
+mod messages;
 mod quiet;
 
 #[test]
 fn this_file_compiles() {
     quiet::call_all();
+    messages::call_all();
     loud::call_all();
 }
