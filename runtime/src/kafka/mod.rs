@@ -31,7 +31,6 @@ mod producer;
 mod received;
 mod record;
 mod record_headers;
-#[allow(dead_code, reason = "the engine's tests use the rest")]
 mod runner;
 mod send_options;
 mod sending;

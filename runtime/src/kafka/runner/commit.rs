@@ -93,7 +93,8 @@ pub(super) fn run(
 fn commit(engine: &Engine, consumer: &BaseConsumer<RunnerContext>) -> Result<(), CommitError> {
     engine.commit_begins();
     let moved: Vec<(Arc<Generation>, Committable)> = engine
-        .owned()
+        .owned
+        .all()
         .into_iter()
         .filter_map(|generation| generation.committable().map(|moved| (generation, moved)))
         .collect();

@@ -1,12 +1,10 @@
 //! What the threads and tasks of one runner share.
 
-use std::collections::HashMap;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
+use std::sync::{Mutex, MutexGuard, PoisonError, mpsc};
 use std::time::{Duration, Instant};
 
-use opentelemetry::KeyValue;
 use rdkafka::ClientConfig;
 use rdkafka::error::KafkaError;
 use tokio::runtime::Handle;
@@ -14,15 +12,16 @@ use tokio::sync::{Notify, oneshot};
 
 use super::bound::Bound;
 use super::commit::Request;
+use super::constants::Constants;
 use super::counters::{Count, Counters};
 use super::error::{CommitError, RunError};
 use super::errors;
 use super::generation::Generation;
 use super::health::State;
+use super::owned::Owned;
 use super::settings::{Commit, Concurrency, EngineSettings};
 use super::work::Job;
 use crate::diagnostics;
-use crate::kafka::attributes;
 
 /// What the last commit gets when the runtime is gone.
 const COMMIT_TIME: Duration = Duration::from_secs(5);
@@ -31,36 +30,6 @@ const COMMIT_TIME: Duration = Duration::from_secs(5);
 /// is over.
 pub(super) const LEAVE: Duration = Duration::from_secs(10);
 pub(super) const LAST_COMMIT: Duration = Duration::from_millis(500);
-
-/// What is the same for all records of a runner, for the attributes of spans and metrics.
-#[derive(Clone, Debug)]
-pub(super) struct Constants {
-    pub(super) group: Arc<str>,
-    pub(super) client_id: Option<Arc<str>>,
-    pub(super) server: Option<(Arc<str>, u16)>,
-    /// Client id and server as attributes of spans.
-    pub(super) attributes: Vec<KeyValue>,
-}
-
-impl Constants {
-    pub(super) fn of(config: &ClientConfig) -> Self {
-        let servers = config.get("bootstrap.servers").or_else(|| config.get("metadata.broker.list"));
-        let client_id: Option<Arc<str>> = config.get("client.id").map(Into::into);
-        let server = servers.and_then(attributes::single_server);
-        let mut all = Vec::with_capacity(3);
-        all.extend(client_id.clone().map(|id| KeyValue::new(attributes::CLIENT_ID, id)));
-        if let Some((address, port)) = &server {
-            all.push(KeyValue::new(attributes::SERVER_ADDRESS, address.clone()));
-            all.push(KeyValue::new(attributes::SERVER_PORT, i64::from(*port)));
-        }
-        Constants {
-            group: config.get("group.id").unwrap_or_default().into(),
-            client_id,
-            server: server.map(|(address, port)| (address.into(), port)),
-            attributes: all,
-        }
-    }
-}
 
 /// The state of a runner.
 pub(super) struct Engine {
@@ -73,7 +42,7 @@ pub(super) struct Engine {
     pub(super) in_flight: Bound,
     /// Partitions whose handler runs.
     pub(super) gate: Bound,
-    generations: Mutex<Generations>,
+    pub(super) owned: Owned,
     commits: mpsc::Sender<Request>,
     /// A commit was asked for and did not begin.
     commit_is_due: AtomicBool,
@@ -91,15 +60,6 @@ pub(super) struct Engine {
     held_until: Mutex<Option<Instant>>,
     /// Engine time of the first of the commits that fail now; `u64::MAX`: the last one succeeded.
     commits_fail_since: AtomicU64,
-}
-
-#[derive(Debug, Default)]
-struct Generations {
-    /// Those that are assigned.
-    owned: HashMap<(Arc<str>, i32), Arc<Generation>>,
-    /// Those whose queue did not come back yet.
-    gone: Vec<Arc<Generation>>,
-    last_number: u64,
 }
 
 /// When and why the runner ends.
@@ -139,7 +99,7 @@ impl Engine {
             counters: Counters::default(),
             in_flight: Bound::new(settings.max_in_flight),
             gate: Bound::new(at_once),
-            generations: Mutex::default(),
+            owned: Owned::default(),
             commits,
             commit_is_due: AtomicBool::new(false),
             begun: Instant::now(),
@@ -187,55 +147,6 @@ impl Engine {
     pub(super) fn count(&self, what: Count, job: &Job) {
         self.counters.add(what, 1);
         super::metrics::counted(what, 1, job.topic(), self);
-    }
-
-    // Partitions.
-
-    /// A new generation of a partition; the one before, if it is still there, is over.
-    pub(super) fn acquire(self: &Arc<Self>, topic: &str, partition: i32) -> Arc<Generation> {
-        let mut generations = locked(&self.generations);
-        generations.last_number += 1;
-        let topic: Arc<str> = topic.into();
-        let generation = Arc::new(Generation::new(
-            generations.last_number,
-            Arc::clone(&topic),
-            partition,
-            Arc::clone(self),
-        ));
-        let before = generations.owned.insert((topic, partition), Arc::clone(&generation));
-        if let Some(before) = before {
-            before.close();
-            generations.gone.push(before);
-        }
-        generation
-    }
-
-    pub(super) fn owned(&self) -> Vec<Arc<Generation>> {
-        locked(&self.generations).owned.values().cloned().collect()
-    }
-
-    pub(super) fn find(&self, topic: &str, partition: i32) -> Option<Arc<Generation>> {
-        locked(&self.generations).owned.get(&(topic.into(), partition)).cloned()
-    }
-
-    /// Forgets a generation; its queue is dropped later by the poll thread.
-    pub(super) fn release(&self, generation: &Arc<Generation>) {
-        generation.close();
-        let mut generations = locked(&self.generations);
-        let key = (Arc::clone(&generation.topic), generation.partition);
-        if generations.owned.get(&key).is_some_and(|owned| Arc::ptr_eq(owned, generation)) {
-            generations.owned.remove(&key);
-        }
-        generations.gone.push(Arc::clone(generation));
-    }
-
-    /// Drops the queues of generations that are over, on the poll thread; true when none is left.
-    pub(super) fn drop_queues(&self) -> bool {
-        let gone = std::mem::take(&mut locked(&self.generations).gone);
-        let mut held: Vec<_> = gone.into_iter().filter(|generation| !generation.drop_queue()).collect();
-        let mut generations = locked(&self.generations);
-        generations.gone.append(&mut held);
-        generations.gone.is_empty()
     }
 
     // Commits.
@@ -308,7 +219,7 @@ impl Engine {
         }
         drop(stop);
         self.stopping.store(true, Ordering::Release);
-        for generation in self.owned() {
+        for generation in self.owned.all() {
             generation.end();
         }
         self.stop_told.notify_waiters();

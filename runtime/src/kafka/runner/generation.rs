@@ -366,16 +366,10 @@ impl Generation {
     }
 }
 
-/// A handler that runs; dropping it without [`done`](Self::done) leaves its records unfinished.
+/// A handler that runs, until this is dropped. First its records are finished, so that a revoke that waits for it
+/// commits them.
 pub(super) struct Running {
     generation: Option<Arc<Generation>>,
-}
-
-impl Running {
-    /// The handler is done; first its records are finished, so that a revoke that waits for it commits them.
-    pub(super) fn done(self) {
-        drop(self);
-    }
 }
 
 impl Drop for Running {

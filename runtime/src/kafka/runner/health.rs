@@ -84,7 +84,7 @@ fn millis(duration: Duration) -> u64 {
 }
 
 pub(super) fn of(engine: &Engine) -> RunnerHealth {
-    let owned = engine.owned();
+    let owned = engine.owned.all();
     let halted: Vec<_> = owned
         .iter()
         .filter_map(|generation| {

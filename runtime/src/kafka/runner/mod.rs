@@ -10,14 +10,15 @@
 //! | `handling`, `attempt`, `failure`, `running` | what is done with a record: attempts, spans, policies |
 //! | `dead_letter` | the dead-letter topic |
 //! | `poll`, `rebalance`, `pause`, `errors` | the poll thread and its callbacks |
-//! | `generation`, `tracker`, `commit` | one acquisition of a partition, its watermark, the one commit path |
+//! | `generation`, `owned`, `tracker`, `commit` | one acquisition of a partition, all of them, the watermark, the one commit path |
 //! | `partition`, `lanes`, `bound` | the tasks that take and handle records |
-//! | `engine`, `counters`, `statistics`, `metrics`, `signal` | what they share, count and tell |
+//! | `engine`, `constants`, `counters`, `statistics`, `metrics`, `signal` | what they share, count and tell |
 
 mod attempt;
 mod bound;
 mod builder;
 mod commit;
+mod constants;
 mod counters;
 mod dead_letter;
 mod engine;
@@ -33,6 +34,7 @@ mod health;
 mod input;
 mod lanes;
 mod metrics;
+mod owned;
 mod partition;
 mod pause;
 mod policy;

@@ -50,13 +50,13 @@ fn until_stopped(engine: &Arc<Engine>, consumer: &Arc<BaseConsumer<RunnerContext
         if looked_ms.is_none_or(|looked| now.saturating_sub(looked) >= LOOK_FOR_BLOCKED_MS) {
             looked_ms = Some(now);
             metrics::look();
-            for generation in engine.owned() {
+            for generation in engine.owned.all() {
                 if let Some(change) = generation.step_pause(now) {
                     pause::apply(change, &generation, consumer);
                 }
             }
         }
-        engine.drop_queues();
+        engine.owned.drop_queues();
     }
 }
 
@@ -77,7 +77,7 @@ fn poll(engine: &Arc<Engine>, consumer: &Arc<BaseConsumer<RunnerContext>>) -> u6
             diagnostics::warn(format_args!(
                 "max.poll.interval.ms was exceeded: the group has gone on without this member, which joins again"
             ));
-            for generation in engine.owned() {
+            for generation in engine.owned.all() {
                 generation.close();
             }
             engine.set_state(State::Joining);
@@ -96,7 +96,7 @@ fn poll(engine: &Arc<Engine>, consumer: &Arc<BaseConsumer<RunnerContext>>) -> u6
 /// A message that came past its partition's queue, where the watermark would pass over it. It cannot be handled here, so
 /// its partition stops: nothing is lost, and the next assignment begins with it.
 fn stray(engine: &Engine, message: &BorrowedMessage<'_>) {
-    if let Some(generation) = engine.find(message.topic(), message.partition()) {
+    if let Some(generation) = engine.owned.find(message.topic(), message.partition()) {
         generation
             .halt_uncommitted(format!("offset {} came outside of the partition's queue", message.offset()));
     }
@@ -113,7 +113,7 @@ pub(super) struct End {
 /// kafka.md K-11: stops taking, and waits for the handlers.
 fn drain(engine: &Arc<Engine>, consumer: &Arc<BaseConsumer<RunnerContext>>) {
     engine.set_state(State::Draining);
-    for generation in engine.owned() {
+    for generation in engine.owned.all() {
         generation.end();
     }
     let begun = Instant::now();
@@ -125,7 +125,7 @@ fn drain(engine: &Arc<Engine>, consumer: &Arc<BaseConsumer<RunnerContext>>) {
         drain_until.min(deadline.checked_sub(leave).unwrap_or(deadline))
     };
     // Still polling: the group goes on meanwhile.
-    while engine.owned().iter().any(|generation| !generation.is_idle())
+    while engine.owned.all().iter().any(|generation| !generation.is_idle())
         && Instant::now() < drain_until()
         && !matches!(engine.failure(), Some(RunError::RuntimeGone))
     {
@@ -138,16 +138,16 @@ fn close(engine: &Arc<Engine>, consumer: Arc<BaseConsumer<RunnerContext>>, end: 
     let now = Instant::now();
     commit::before_leaving(engine, engine.deadline().clamp(now + LAST_COMMIT, now + LEAVE));
     let mut unfinished = 0;
-    for generation in engine.owned() {
+    for generation in engine.owned.all() {
         unfinished += generation.unfinished();
-        engine.release(&generation);
+        engine.owned.release(&generation);
         generation.abort();
     }
     (end.end_lanes)();
     engine.end_commits();
     // The last one who holds the client closes it, and that has to be this thread (kafka.md R-13). It stays as long as
     // that takes; whoever waits for the runner waits up to the deadline.
-    while !(engine.drop_queues() && end.committer.is_finished() && Arc::strong_count(&consumer) == 1) {
+    while !(engine.owned.drop_queues() && end.committer.is_finished() && Arc::strong_count(&consumer) == 1) {
         thread::sleep(Duration::from_millis(1));
     }
     drop(consumer);

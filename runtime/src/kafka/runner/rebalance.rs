@@ -124,7 +124,7 @@ impl RunnerContext {
     ) -> Vec<Arc<Generation>> {
         let acquired = partitions.elements().into_iter().map(|element| {
             let (topic, partition) = (element.topic(), element.partition());
-            let generation = self.engine.acquire(topic, partition);
+            let generation = self.engine.owned.acquire(&self.engine, topic, partition);
             // Before the assign: what is fetched earlier would stay in the common queue (kafka.md R-13).
             if let Some(mut queue) = owner.split_partition_queue(topic, partition) {
                 let awaited = Arc::downgrade(&generation);
@@ -149,7 +149,7 @@ impl RunnerContext {
         let gone: Vec<_> = partitions
             .elements()
             .iter()
-            .filter_map(|element| self.engine.find(element.topic(), element.partition()))
+            .filter_map(|element| self.engine.owned.find(element.topic(), element.partition()))
             .collect();
         if what == Count::Lost {
             // kafka.md K-6: others may have them already, so there is nothing to wait for and nothing to commit.
@@ -164,9 +164,9 @@ impl RunnerContext {
                 // librdkafka would keep it paused for its next assignment.
                 pause::apply(Change::Resume, generation, consumer);
             }
-            self.engine.release(generation);
+            self.engine.owned.release(generation);
         }
-        self.engine.drop_queues();
+        self.engine.owned.drop_queues();
         match consumer.rebalance_protocol() {
             RebalanceProtocol::Cooperative => {
                 if what == Count::Lost {

@@ -72,7 +72,7 @@ fn note(engine: &Engine, statistics: &[u8]) {
     };
     for (topic, partitions) in &statistics.topics {
         for partition in partitions.partitions.values().filter(|partition| partition.partition >= 0) {
-            if let Some(generation) = engine.find(topic, partition.partition) {
+            if let Some(generation) = engine.owned.find(topic, partition.partition) {
                 generation.end_offset.store(partition.end(), Ordering::Relaxed);
                 generation.start_offset.store(partition.start(), Ordering::Relaxed);
             }

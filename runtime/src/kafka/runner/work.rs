@@ -9,7 +9,6 @@ use std::sync::Arc;
 use rdkafka::message::BorrowedMessage;
 
 use super::counters::Count;
-use super::engine::Constants;
 use super::generation::Generation;
 use super::tracker::Sequence;
 
@@ -106,11 +105,6 @@ impl Job {
     /// Which acquisition of the partition this is; rises with each (kafka.md K-5).
     pub(super) fn generation(&self) -> u64 {
         self.generation.number
-    }
-
-    /// What is the same for all records of the runner: group, client id, server.
-    pub(super) fn constants(&self) -> &Constants {
-        self.generation.engine().constants()
     }
 
     /// Whether the partition was revoked, lost or halted, or the runner is closing: start no further attempt.

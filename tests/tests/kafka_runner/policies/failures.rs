@@ -170,6 +170,7 @@ async fn a_panic_is_the_attempts_error() {
 async fn a_panic_on_a_blocking_thread_is_one_too_and_has_a_word_of_its_own() {
     let broker = Broker::start();
     let trace = broker.send(0, &["a"]).await[0];
+    #[allow(clippy::needless_pass_by_value, reason = "what a handler looks like")]
     fn handler(order: Record) {
         assert!(value(&order) != "a", "never an a");
     }

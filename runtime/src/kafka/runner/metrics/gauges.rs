@@ -50,19 +50,19 @@ impl Gauges {
         };
         let counts = vec![
             count("in_flight", "{message}", "Records that were taken and are not finished.", |runner| {
-                runner.owned().iter().map(|generation| generation.unfinished()).sum()
+                runner.owned.all().iter().map(|generation| generation.unfinished()).sum()
             }),
             count("partitions", "{partition}", "Partitions that are assigned.", |runner| {
-                runner.owned().len()
+                runner.owned.all().len()
             }),
             count(
                 "paused",
                 "{partition}",
                 "Partitions that are paused because they are blocked.",
-                |runner| runner.owned().iter().filter(|generation| generation.is_paused()).count(),
+                |runner| runner.owned.all().iter().filter(|generation| generation.is_paused()).count(),
             ),
             count("halted", "{partition}", "Partitions that stopped at a record.", |runner| {
-                runner.owned().iter().filter(|generation| generation.halted().is_some()).count()
+                runner.owned.all().iter().filter(|generation| generation.halted().is_some()).count()
             }),
             meter
                 .u64_observable_gauge("throughline.messaging.consumer.lag")
@@ -70,7 +70,7 @@ impl Gauges {
                 .with_description("Records from the watermark of a partition to its end.")
                 .with_callback(|observer| {
                     for (group, runners) in groups() {
-                        for generation in runners.iter().flat_map(|runner| runner.owned()) {
+                        for generation in runners.iter().flat_map(|runner| runner.owned.all()) {
                             let Some(lag) = generation.lag().and_then(|lag| u64::try_from(lag).ok()) else {
                                 continue;
                             };
@@ -90,8 +90,12 @@ impl Gauges {
             .with_callback(|observer| {
                 for (group, runners) in groups() {
                     let oldest = runners.iter().filter_map(|runner| {
-                        let at =
-                            runner.owned().iter().filter_map(|generation| generation.oldest_ms()).min()?;
+                        let at = runner
+                            .owned
+                            .all()
+                            .iter()
+                            .filter_map(|generation| generation.oldest_ms())
+                            .min()?;
                         Some(runner.age(at))
                     });
                     observer.observe(oldest.max().unwrap_or_default().as_secs_f64(), &about(&group));

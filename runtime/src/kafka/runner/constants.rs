@@ -1,0 +1,35 @@
+//! What is the same for all commits and events of a runner.
+
+use std::sync::Arc;
+
+use opentelemetry::KeyValue;
+use rdkafka::ClientConfig;
+
+use crate::kafka::attributes;
+
+/// What is the same for all records of a runner, for the attributes of spans and metrics.
+#[derive(Clone, Debug)]
+pub(super) struct Constants {
+    pub(super) group: Arc<str>,
+    pub(super) server: Option<(Arc<str>, u16)>,
+    /// Client id and server as attributes of spans.
+    pub(super) attributes: Vec<KeyValue>,
+}
+
+impl Constants {
+    pub(super) fn of(config: &ClientConfig) -> Self {
+        let servers = config.get("bootstrap.servers").or_else(|| config.get("metadata.broker.list"));
+        let server = servers.and_then(attributes::single_server);
+        let mut all = Vec::with_capacity(3);
+        all.extend(config.get("client.id").map(|id| KeyValue::new(attributes::CLIENT_ID, id.to_owned())));
+        if let Some((address, port)) = &server {
+            all.push(KeyValue::new(attributes::SERVER_ADDRESS, address.clone()));
+            all.push(KeyValue::new(attributes::SERVER_PORT, i64::from(*port)));
+        }
+        Constants {
+            group: config.get("group.id").unwrap_or_default().into(),
+            server: server.map(|(address, port)| (address.into(), port)),
+            attributes: all,
+        }
+    }
+}

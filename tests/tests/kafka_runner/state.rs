@@ -1,0 +1,101 @@
+//! Health: what it says, and when a runner is live and ready (3.5).
+
+use std::time::Duration;
+
+use throughline::kafka::{Backoff, Record, RunnerState};
+
+use super::support::{Broker, Door, Log, healthy, soon};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn lag_is_what_is_not_finished() {
+    let broker = Broker::start(2);
+    broker.produce(0..20);
+    let mut config = broker.config();
+    config.set("statistics.interval.ms", "20");
+    let (log, door) = (Log::default(), Door::closed());
+    let (seen, waits) = (log.clone(), door.clone());
+    let runner = broker
+        .consumer()
+        .config(config)
+        .start(move |record: Record| {
+            let (log, door) = (seen.clone(), waits.clone());
+            async move {
+                let call = log.begin(&record);
+                door.pass().await;
+                log.end(call);
+            }
+        })
+        .unwrap();
+    healthy(&runner, |health| health.lag == Some(20)).await;
+    healthy(&runner, |health| health.in_flight == 2).await;
+    healthy(&runner, |health| health.oldest_in_flight_ms.is_some_and(|age| age >= 50)).await;
+    door.open();
+    log.has_handled(0..20).await;
+    healthy(&runner, |health| health.lag == Some(0)).await;
+    assert_eq!(runner.health().oldest_in_flight_ms, None);
+    soon(runner.close(Duration::from_secs(20))).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn halted_partition_makes_the_runner_unready_and_the_others_run_on() {
+    let broker = Broker::start(2);
+    broker.produce(0..20);
+    let log = Log::default();
+    let seen = log.clone();
+    let runner = broker
+        .consumer()
+        .retry(Backoff::never())
+        .start(move |record: Record| {
+            let log = seen.clone();
+            async move {
+                let call = log.begin(&record);
+                log.end(call);
+                match record.partition() {
+                    Some(0) if record.offset() == Some(3) => Err("no such order"),
+                    _ => Ok(()),
+                }
+            }
+        })
+        .unwrap();
+    healthy(&runner, |health| !health.halted.is_empty()).await;
+    log.has_ended(14).await;
+    let health = runner.health();
+    assert!(health.live && !health.ready);
+    assert_eq!((health.halted[0].topic.as_str(), health.halted[0].partition), ("orders", 0));
+    assert!(health.halted[0].reason.contains("no such order"), "{health:?}");
+    let report = soon(runner.close(Duration::from_secs(20))).await.unwrap();
+    assert_eq!(report.handled, 13);
+    assert_eq!(broker.committed(), [3, 10]);
+}
+
+/// An assignment of nothing counts as joined.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn member_without_partitions_is_ready() {
+    let broker = Broker::start(1);
+    let start = || broker.consumer().start(async |_: Record| {}).unwrap();
+    let first = start();
+    healthy(&first, |health| health.partitions == 1).await;
+    let second = start();
+    healthy(&second, |health| health.ready).await;
+    healthy(&first, |health| health.ready).await;
+    assert_eq!(first.health().partitions + second.health().partitions, 1);
+    for runner in [&first, &second] {
+        soon(runner.close(Duration::from_secs(20))).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn health_is_a_value_for_a_probe() {
+    let broker = Broker::start(1);
+    let runner = broker.consumer().start(async |_: Record| {}).unwrap();
+    healthy(&runner, |health| health.state == RunnerState::Running).await;
+    let json = serde_json::to_value(runner.health()).unwrap();
+    assert_eq!(json["state"], "running");
+    assert_eq!(json["live"], true);
+    assert_eq!(json["ready"], true);
+    assert_eq!(json["halted"], serde_json::json!([]));
+    for field in ["partitions", "paused", "in_flight", "last_poll_age_ms"] {
+        assert!(json[field].is_u64(), "{field} in {json}");
+    }
+    soon(runner.close(Duration::from_secs(20))).await.unwrap();
+}
