@@ -216,6 +216,23 @@ impl Checker {
         records.done(send);
     }
 
+    /// How many sends have begun.
+    pub fn sends(&self) -> usize {
+        self.lock().sends.len()
+    }
+
+    /// Of so many first sends, the places of those that are acknowledged and not done.
+    pub fn undone(&self, sends: usize) -> Vec<Place> {
+        let records = self.lock();
+        let undone = records.sends.iter().zip(&records.done).take(sends).filter(|(_, done)| !**done);
+        undone
+            .filter_map(|(sent, _)| match &sent.ack {
+                Ack::At(place) => Some(place.clone()),
+                Ack::Unknown | Ack::Refused => None,
+            })
+            .collect()
+    }
+
     /// How far the run is.
     pub fn progress(&self) -> Progress {
         self.lock().progress

@@ -174,8 +174,14 @@ fn serve(
             let listener = TcpListener::from_std(listener).expect("a socket");
             let shared = Arc::clone(shared);
             tokio::spawn(async move {
-                while let Ok((client, _)) = listener.accept().await {
-                    tokio::spawn(connection(client, broker, Arc::clone(&shared)));
+                loop {
+                    match listener.accept().await {
+                        Ok((client, _)) => {
+                            tokio::spawn(connection(client, broker, Arc::clone(&shared)));
+                        }
+                        // Of that one connection, or there are too many; a listener has no others.
+                        Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
+                    }
                 }
             });
         }
@@ -235,10 +241,10 @@ impl Waiting {
 
     /// Stays here while the client is cut off; true if it was.
     async fn is_severed(&self, shared: &Shared) -> bool {
-        let Some(client) = self.client.get() else { return false };
-        if !shared.severed.borrow().contains(client) {
+        let Some(client) = self.client.get().filter(|client| shared.severed.borrow().contains(*client))
+        else {
             return false;
-        }
+        };
         // The sender lives as long as `shared`.
         let _ = shared.severed.subscribe().wait_for(|severed| !severed.contains(client)).await;
         true
@@ -255,8 +261,12 @@ async fn requests(
         if let Some(request) = Request::parse(&frame) {
             waiting.requests().insert(request.correlation, request.api);
             waiting.client.get_or_init(|| request.client.clone());
-            if waiting.is_severed(shared).await {
-                return End::Reset;
+            tokio::select! {
+                // Else the next request could be read as part of the end.
+                biased;
+                severed = waiting.is_severed(shared) => if severed { return End::Reset },
+                // It gives up before it is let through.
+                () = ends(from) => return End::Closed,
             }
             if request.api == OFFSET_COMMIT {
                 for (group, topic, partition, offset) in request.commits().unwrap_or_default() {
@@ -322,6 +332,11 @@ async fn delay(shared: &Shared, bytes: usize) {
         Fault::HalfOpen => std::future::pending().await,
         _ => {}
     }
+}
+
+/// Until the other side ends the connection, whatever comes before.
+async fn ends(from: &mut (impl AsyncRead + Unpin)) {
+    while read_frame(from).await.is_ok() {}
 }
 
 async fn read_frame(from: &mut (impl AsyncRead + Unpin)) -> io::Result<Vec<u8>> {
