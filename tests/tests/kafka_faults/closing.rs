@@ -118,12 +118,12 @@ alone! {
         load.produce(8, PAUSE);
         let member = load.member();
         load.flows(200).await;
-        load.cluster.mock().broker_down(-1).unwrap();
+        load.mock().broker_down(-1).unwrap();
         match closes(&member, DEADLINE).await {
             Ok(_) | Err(RunError::TimedOut) => {}
             Err(error) => panic!("{error}"),
         }
-        load.cluster.mock().broker_up(-1).unwrap();
+        load.mock().broker_up(-1).unwrap();
         let last = load.member();
         load.flows(100).await;
         let _ = load.judged(Order::Partition, vec![last]).await;
@@ -137,7 +137,7 @@ alone! {
         let failing = fails.clone();
         let how = move |_, _| if failing.is_set() { How::Fails } else { How::Handles };
         let unknown = rdkafka::types::RDKafkaRespErr::RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART;
-        load.cluster.mock().topic_error(DEAD, unknown).unwrap();
+        load.mock().topic_error(DEAD, unknown).unwrap();
         let member = load.member_with(how, |consumer| consumer.retry(Backoff::never()).dead_letter(DEAD));
         load.flows(100).await;
         fails.set(true);

@@ -46,7 +46,7 @@ pub(crate) async fn churn(load: &mut Load, rounds: u32) -> Vec<RunnerHandle> {
             leaves.close(WAIT).await.unwrap();
         } else {
             // Cut off first, so that nobody hears of it.
-            load.proxy.sever(&format!("member-{round}"));
+            load.proxy().sever(&format!("member-{round}"));
             drop(leaves);
             load.flows(100).await;
         }
@@ -114,7 +114,7 @@ alone! {
             RDKafkaRespErr::RD_KAFKA_RESP_ERR_ILLEGAL_GENERATION,
             RDKafkaRespErr::RD_KAFKA_RESP_ERR_UNKNOWN_MEMBER_ID,
         ] {
-            load.cluster.mock().request_errors(RDKafkaApiKey::OffsetCommit, &[error]);
+            load.mock().request_errors(RDKafkaApiKey::OffsetCommit, &[error]);
             load.flows(200).await;
             load.until("commits work again", || member.health().commits_failing_ms.is_none()).await;
             load.until("the member has its partitions", || member.health().partitions == 6).await;
@@ -141,12 +141,12 @@ alone! {
         load.flows(100).await;
         hold.store(true, Ordering::Relaxed);
         load.until("a handler is held", || first.health().in_flight > 0).await;
-        load.proxy.sever("member-0");
+        load.proxy().sever("member-0");
         load.until("the second has all", || second.health().partitions == 6).await;
         load.flows(100).await;
         load.until("the first knows", || first.health().partitions == 0).await;
         hold.store(false, Ordering::Relaxed);
-        load.proxy.heal("member-0");
+        load.proxy().heal("member-0");
         load.until("the first is back", || first.health().partitions > 0).await;
         load.flows(100).await;
         let judged = load.judged(Order::Partition, vec![first, second]).await;
@@ -239,7 +239,7 @@ alone! {
         super::hold::hold_up(Duration::from_secs(3));
         load.until("the poll thread is held up", || {
             // A connection that ends is worth a line.
-            load.proxy.reset();
+            load.proxy().reset();
             !super::hold::is_pending()
         })
         .await;

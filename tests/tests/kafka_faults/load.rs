@@ -10,12 +10,15 @@ use opentelemetry::Context;
 use opentelemetry::trace::{
     FutureExt as _, SpanContext, SpanId, TraceContextExt as _, TraceFlags, TraceId, TraceState,
 };
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
-use rdkafka::error::KafkaError;
-use rdkafka::producer::{FutureRecord, Producer as _};
+use rdkafka::error::{KafkaError, KafkaResult};
+use rdkafka::mocking::MockCluster;
+use rdkafka::producer::{DefaultProducerContext, FutureRecord, Producer as _};
 use rdkafka::types::RDKafkaErrorCode;
 use rdkafka::{ClientConfig, Message as _, Offset, TopicPartitionList};
-use throughline::kafka::{Attempt, Consumer, Record, Report, RunnerHandle, State, TracedProducer};
+use throughline::kafka::{Attempt, Consumer, Headers, Record, Report, RunnerHandle, State, TracedProducer};
 use throughline::{Setup, Telemetry};
 use throughline_tests::kafka::checker::{Ack, Begins, Checker, Outcome, Place, Records};
 use throughline_tests::kafka::cluster::Cluster;
@@ -31,7 +34,7 @@ pub(crate) const GROUP: &str = "load";
 pub(crate) const DEAD: &str = "orders.dlq";
 
 /// How long a run may take to come to rest after its last fault. Sessions of the embedded cluster time out in seconds.
-const REST: Duration = Duration::from_secs(60);
+const REST: Duration = Duration::from_secs(100);
 
 /// How members share partitions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,6 +44,22 @@ pub(crate) enum Protocol {
     CooperativeSticky,
     /// KIP-848: the broker assigns.
     Broker,
+}
+
+/// The brokers of a run.
+enum Servers {
+    /// Commits are seen on their way, by the proxy.
+    Embedded { cluster: Cluster, proxy: Proxy },
+    /// Commits are seen when they have arrived, by the task.
+    Real { address: String, observer: JoinHandle<()> },
+}
+
+impl Drop for Servers {
+    fn drop(&mut self) {
+        if let Servers::Real { observer, .. } = self {
+            observer.abort();
+        }
+    }
 }
 
 /// What a handler does with a record.
@@ -56,9 +75,8 @@ pub(crate) enum How {
 /// A run. One in a process: it has the telemetry.
 pub(crate) struct Load {
     pub checker: Checker,
-    pub cluster: Arc<Cluster>,
-    pub proxy: Proxy,
-    pub protocol: Protocol,
+    servers: Servers,
+    protocol: Protocol,
     partitions: i32,
     telemetry: Telemetry,
     spans: SpanKeeper,
@@ -132,11 +150,7 @@ impl Load {
     }
 
     pub(crate) fn start_with(protocol: Protocol, partitions: i32, setup: Setup) -> Self {
-        let spans = SpanKeeper::default();
-        let setup = setup.without_environment().exporters([]).exporter(spans.clone()).subscriber(false);
-        // Nothing is dropped for want of room: a missing span is a fault of ours.
-        let telemetry = setup.queue_bytes(512 << 20).install().unwrap();
-        let cluster = Arc::new(Cluster::start(3));
+        let cluster = Cluster::start(3);
         for topic in [TOPIC, DEAD] {
             cluster.mock().create_topic(topic, partitions, 3).unwrap();
             for partition in 0..partitions {
@@ -150,10 +164,31 @@ impl Load {
                 of_proxy.commits(&commit.topic, commit.partition, commit.offset);
             }
         });
+        Self::of(Servers::Embedded { cluster, proxy }, checker, protocol, partitions, setup)
+    }
+
+    /// On a real broker that nobody else uses.
+    pub(crate) async fn at(address: &str, protocol: Protocol, partitions: i32) -> Self {
+        let admin: AdminClient<DefaultClientContext> = config(address).create().unwrap();
+        let topics = [TOPIC, DEAD].map(|topic| NewTopic::new(topic, partitions, TopicReplication::Fixed(1)));
+        let wait = AdminOptions::new().operation_timeout(Some(WAIT));
+        for created in admin.create_topics(&topics, &wait).await.unwrap() {
+            created.unwrap();
+        }
+        let checker = Checker::new();
+        let observer = tokio::spawn(observe(address.to_owned(), checker.clone(), partitions));
+        let servers = Servers::Real { address: address.to_owned(), observer };
+        Self::of(servers, checker, protocol, partitions, Setup::new("load"))
+    }
+
+    fn of(servers: Servers, checker: Checker, protocol: Protocol, partitions: i32, setup: Setup) -> Self {
+        let spans = SpanKeeper::default();
+        let setup = setup.without_environment().exporters([]).exporter(spans.clone()).subscriber(false);
+        // Nothing is dropped for want of room: a missing span is a fault of ours.
+        let telemetry = setup.queue_bytes(512 << 20).install().unwrap();
         Load {
             checker,
-            cluster,
-            proxy,
+            servers,
             protocol,
             partitions,
             telemetry,
@@ -165,9 +200,32 @@ impl Load {
         }
     }
 
+    fn bootstrap(&self) -> &str {
+        match &self.servers {
+            Servers::Embedded { proxy, .. } => proxy.bootstrap(),
+            Servers::Real { address, .. } => address,
+        }
+    }
+
+    /// The embedded cluster.
+    pub(crate) fn mock(&self) -> MockCluster<'_, DefaultProducerContext> {
+        match &self.servers {
+            Servers::Embedded { cluster, .. } => cluster.mock(),
+            Servers::Real { .. } => panic!("the brokers are real"),
+        }
+    }
+
+    /// What stands before the embedded cluster.
+    pub(crate) fn proxy(&self) -> &Proxy {
+        match &self.servers {
+            Servers::Embedded { proxy, .. } => proxy,
+            Servers::Real { .. } => panic!("the brokers are real"),
+        }
+    }
+
     /// Producers that send without end, so many at once, each with a pause after a send.
     pub(crate) fn produce(&mut self, producers: u32, pause: Duration) {
-        let producer: TracedProducer = config(self.proxy.bootstrap())
+        let producer: TracedProducer = config(self.bootstrap())
             .set("message.timeout.ms", "30000")
             .set("socket.timeout.ms", "2000")
             .set("client.id", "producer")
@@ -187,7 +245,7 @@ impl Load {
 
     /// The configuration of a member called `member-N`.
     pub(crate) fn config(&self, number: u32) -> ClientConfig {
-        let mut config = config(self.proxy.bootstrap());
+        let mut config = config(self.bootstrap());
         config
             .set("client.id", format!("member-{number}"))
             .set("auto.offset.reset", "earliest")
@@ -204,10 +262,15 @@ impl Load {
                 return config;
             }
         };
+        // R-18; a real broker takes no session below six seconds.
+        let (session, heartbeat) = match self.servers {
+            Servers::Embedded { .. } => ("1200", "50"),
+            Servers::Real { .. } => ("6000", "200"),
+        };
         config
             .set("partition.assignment.strategy", strategy)
-            .set("session.timeout.ms", "1200")
-            .set("heartbeat.interval.ms", "50");
+            .set("session.timeout.ms", session)
+            .set("heartbeat.interval.ms", heartbeat);
         config
     }
 
@@ -249,6 +312,18 @@ impl Load {
     pub(crate) async fn flows(&self, more: usize) {
         let begun = self.checker.progress().done;
         self.until("records flow", || self.checker.progress().done >= begun + more).await;
+    }
+
+    /// Waits until everything is done that has been sent by now: every partition flows.
+    pub(crate) async fn catches_up(&self) {
+        let sends = self.checker.sends();
+        let all_done = || self.checker.undone(sends).is_empty();
+        if !becomes_true(REST, all_done).await {
+            let mut stuck: Vec<_> =
+                self.checker.undone(sends).into_iter().map(|place| place.to_string()).collect();
+            stuck.truncate(20);
+            panic!("not within {REST:?}: {stuck:?}");
+        }
     }
 
     /// Waits for a condition.
@@ -335,8 +410,10 @@ impl Load {
             reports.push(member.close(WAIT).await.unwrap());
         }
         // Those who were cut off hear now that the group has gone on, and their commits end.
-        for member in 0..self.members.load(Ordering::Relaxed) {
-            self.proxy.heal(&format!("member-{member}"));
+        if let Servers::Embedded { proxy, .. } = &self.servers {
+            for member in 0..self.members.load(Ordering::Relaxed) {
+                proxy.heal(&format!("member-{member}"));
+            }
         }
         self.until("all spans have ended", || self.telemetry.flush(WAIT).unfinished == 0).await;
         let report = self.telemetry.shutdown(WAIT);
@@ -374,29 +451,13 @@ impl Load {
 
     /// The offsets that the group has in the broker, by partition.
     pub(crate) async fn committed(&self) -> Vec<i64> {
-        let mut config = config(self.proxy.bootstrap());
-        config.set("group.id", GROUP);
-        let partitions = self.partitions;
-        let asked = tokio::task::spawn_blocking(move || {
-            let consumer: BaseConsumer = config.create().unwrap();
-            let mut list = TopicPartitionList::new();
-            list.add_partition_range(TOPIC, 0, partitions - 1);
-            let committed = consumer.committed_offsets(list, WAIT).unwrap();
-            committed
-                .elements()
-                .iter()
-                .map(|element| match element.offset() {
-                    Offset::Offset(offset) => offset,
-                    _ => -1,
-                })
-                .collect()
-        });
-        asked.await.unwrap()
+        let (config, partitions) = (config(self.bootstrap()), self.partitions);
+        tokio::task::spawn_blocking(move || committed(&observing(config), partitions).unwrap()).await.unwrap()
     }
 
     /// Sends so many bytes to partition 0, past the checker, and gives the first offset that the log still has.
     pub(crate) async fn fill(&self, bytes: usize) -> i64 {
-        let producer: TracedProducer = config(self.proxy.bootstrap()).create().unwrap();
+        let producer: TracedProducer = config(self.bootstrap()).create().unwrap();
         let payload = "x".repeat(64 << 10);
         for _ in 0..bytes / payload.len() {
             let record = FutureRecord::<str, str>::to(TOPIC).partition(0).payload(&payload);
@@ -408,7 +469,7 @@ impl Load {
 
     /// Reads the dead letters that came since the last time, for the checker.
     pub(crate) async fn read_dead_letters(&self) {
-        let (config, partitions) = (config(self.proxy.bootstrap()), self.partitions);
+        let (config, partitions) = (config(self.bootstrap()), self.partitions);
         let checker = self.checker.clone();
         let mut read_to = self.dead_letters_read.lock().unwrap().clone();
         let read = tokio::task::spawn_blocking(move || {
@@ -427,6 +488,10 @@ impl Load {
                     if let Some(Ok(message)) = consumer.poll(Duration::from_millis(100)) {
                         next = message.offset() + 1;
                         checker.dead_letter(message.payload());
+                        // K-10: the trace of the sender, once.
+                        let headers = Headers::copy_of(&message);
+                        assert_eq!(headers.get_all("traceparent").count(), 1);
+                        assert_eq!(headers.get_all("__dlq.errors.topic").count(), 1);
                     }
                 }
                 read_to.insert(partition, next);
@@ -438,8 +503,54 @@ impl Load {
     }
 }
 
+fn observing(mut config: ClientConfig) -> BaseConsumer {
+    config.set("group.id", GROUP).create().unwrap()
+}
+
+fn committed(consumer: &BaseConsumer, partitions: i32) -> KafkaResult<Vec<i64>> {
+    let mut list = TopicPartitionList::new();
+    list.add_partition_range(TOPIC, 0, partitions - 1);
+    let committed = consumer.committed_offsets(list, WAIT)?;
+    let offsets = committed.elements().into_iter().map(|element| match element.offset() {
+        Offset::Offset(offset) => offset,
+        _ => -1,
+    });
+    Ok(offsets.collect())
+}
+
+/// Writes down what the group has committed, as often as it can be asked.
+async fn observe(address: String, checker: Checker, partitions: i32) {
+    let mut consumer = observing(config(&address));
+    let mut known = Vec::new();
+    loop {
+        let (back, now) = tokio::task::spawn_blocking(move || {
+            let now = committed(&consumer, partitions);
+            (consumer, now)
+        })
+        .await
+        .unwrap();
+        consumer = back;
+        // The broker may be away.
+        if let Ok(now) = now {
+            for (partition, offset) in (0..).zip(&now) {
+                if *offset >= 0 && known.get(usize::try_from(partition).unwrap()) != Some(offset) {
+                    checker.commits(TOPIC, partition, *offset);
+                }
+            }
+            known = now;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
 /// Sends one record under a trace of its own, and writes down what became of it.
 async fn send(producer: &TracedProducer, checker: &Checker) {
+    let (number, ack) = sent(producer, checker).await;
+    checker.answered(number, ack);
+}
+
+/// Sends one record under a trace of its own.
+pub(crate) async fn sent(producer: &TracedProducer, checker: &Checker) -> (usize, Ack) {
     static TRACES: AtomicU64 = AtomicU64::new(1);
     let id = TRACES.fetch_add(1, Ordering::Relaxed);
     let trace = TraceId::from((0xfau128 << 64) | u128::from(id));
@@ -454,7 +565,7 @@ async fn send(producer: &TracedProducer, checker: &Checker) {
         Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), _)) => Ack::Refused,
         Err(_) => Ack::Unknown,
     };
-    checker.answered(number, ack);
+    (number, ack)
 }
 
 /// Whether a condition holds before the deadline.

@@ -14,13 +14,13 @@ use super::support::{TOPIC, WAIT};
 const PAUSE: Duration = Duration::from_millis(2);
 
 fn coordinator(load: &Load, broker: i32) {
-    load.cluster.mock().coordinator(MockCoordinator::Group(GROUP.to_owned()), broker).unwrap();
+    load.mock().coordinator(MockCoordinator::Group(GROUP.to_owned()), broker).unwrap();
 }
 
 /// Moves the partitions of one broker to another.
 fn move_leaders(load: &Load, partitions: impl IntoIterator<Item = i32>, to: Option<i32>) {
     for partition in partitions {
-        load.cluster.mock().partition_leader(TOPIC, partition, to).unwrap();
+        load.mock().partition_leader(TOPIC, partition, to).unwrap();
     }
 }
 
@@ -32,10 +32,10 @@ alone! {
         load.produce(8, PAUSE);
         let members = vec![load.member(), load.member()];
         load.flows(200).await;
-        load.cluster.mock().broker_down(2).unwrap();
+        load.mock().broker_down(2).unwrap();
         move_leaders(&load, [1, 4], Some(3));
         load.flows(300).await;
-        load.cluster.mock().broker_up(2).unwrap();
+        load.mock().broker_up(2).unwrap();
         move_leaders(&load, [1, 4], Some(2));
         load.flows(300).await;
         let judged = load.judged(Order::Partition, members).await;
@@ -47,8 +47,8 @@ alone! {
         let mut load = Load::start(Protocol::CooperativeSticky, 6);
         coordinator(&load, 1);
         // The embedded broker reads the leader of a partition that has none in the answers of later versions.
-        load.cluster.mock().apiversion(RDKafkaApiKey::Produce, Some(0), Some(9)).unwrap();
-        load.cluster.mock().apiversion(RDKafkaApiKey::Fetch, Some(0), Some(11)).unwrap();
+        load.mock().apiversion(RDKafkaApiKey::Produce, Some(0), Some(9)).unwrap();
+        load.mock().apiversion(RDKafkaApiKey::Fetch, Some(0), Some(11)).unwrap();
         // Each is held up when it comes to the partition, so there are many.
         load.produce(200, PAUSE);
         let members = vec![load.member()];
@@ -77,13 +77,13 @@ alone! {
     async fn b1_no_coordinator_at_start() within 100 {
         let mut load = Load::start(Protocol::CooperativeSticky, 6);
         let none = RDKafkaRespErr::RD_KAFKA_RESP_ERR_COORDINATOR_NOT_AVAILABLE;
-        load.cluster.mock().request_errors(RDKafkaApiKey::FindCoordinator, &[none; 10_000]);
+        load.mock().request_errors(RDKafkaApiKey::FindCoordinator, &[none; 10_000]);
         load.produce(4, PAUSE);
         let member = load.member();
         load.until("sends are acknowledged", || load.checker.progress().acknowledged > 200).await;
         let health = member.health();
         assert_eq!((health.state, health.ready, health.live), (RunnerState::Joining, false, true), "{health:?}");
-        load.cluster.mock().clear_request_errors(RDKafkaApiKey::FindCoordinator);
+        load.mock().clear_request_errors(RDKafkaApiKey::FindCoordinator);
         load.until("the runner is ready", || member.health().ready).await;
         load.flows(200).await;
         let _ = load.judged(Order::Partition, vec![member]).await;
@@ -101,9 +101,9 @@ alone! {
             .set("socket.timeout.ms", "10000");
         let member = load.member_of(config, number, false, |_, _| How::Handles, |consumer| consumer);
         load.flows(200).await;
-        load.cluster.mock().broker_round_trip_time(-1, Duration::from_secs(2)).unwrap();
+        load.mock().broker_round_trip_time(-1, Duration::from_secs(2)).unwrap();
         load.flows(60).await;
-        load.cluster.mock().broker_round_trip_time(-1, Duration::ZERO).unwrap();
+        load.mock().broker_round_trip_time(-1, Duration::ZERO).unwrap();
         load.flows(200).await;
         let _ = load.judged(Order::Partition, vec![member]).await;
     }
@@ -115,26 +115,26 @@ alone! {
         let members = vec![load.member(), load.member()];
         load.flows(200).await;
         for _ in 0..3 {
-            load.proxy.reset();
+            load.proxy().reset();
             load.flows(100).await;
         }
-        load.proxy.set(Fault::CutResponses(50));
-        load.proxy.has_happened(10).await;
-        load.proxy.set(Fault::None);
+        load.proxy().set(Fault::CutResponses(50));
+        load.proxy().has_happened(10).await;
+        load.proxy().set(Fault::None);
         load.flows(200).await;
-        load.proxy.set(Fault::HalfOpen);
+        load.proxy().set(Fault::HalfOpen);
         // As long as the fault lasts: beyond the sessions of the members.
         tokio::time::sleep(Duration::from_secs(2)).await;
-        load.proxy.set(Fault::None);
+        load.proxy().set(Fault::None);
         load.flows(200).await;
-        load.proxy.set(Fault::SlowClose(Duration::from_secs(1)));
-        load.cluster.mock().broker_down(2).unwrap();
+        load.proxy().set(Fault::SlowClose(Duration::from_secs(1)));
+        load.mock().broker_down(2).unwrap();
         move_leaders(&load, [1, 4], Some(3));
         load.flows(200).await;
-        load.cluster.mock().broker_up(2).unwrap();
-        load.proxy.set(Fault::Throttle(200_000));
+        load.mock().broker_up(2).unwrap();
+        load.proxy().set(Fault::Throttle(200_000));
         load.flows(200).await;
-        load.proxy.set(Fault::None);
+        load.proxy().set(Fault::None);
         let _ = load.judged(Order::Partition, members).await;
     }
 
@@ -144,7 +144,7 @@ alone! {
         load.produce(8, PAUSE);
         let member = load.member();
         load.flows(200).await;
-        load.cluster.mock().broker_down(-1).unwrap();
+        load.mock().broker_down(-1).unwrap();
         load.until("the runner is not ready", || !member.health().ready).await;
         // No busy loop: the whole process, producers included, has next to nothing to do.
         let (worked, idle) = (cpu_time(), Duration::from_secs(2));
@@ -153,7 +153,7 @@ alone! {
         assert!(worked < idle / 2, "{worked:?} of work in {idle:?} without brokers");
         let health = member.health();
         assert!(health.live && matches!(health.state, RunnerState::Joining | RunnerState::Running), "{health:?}");
-        load.cluster.mock().broker_up(-1).unwrap();
+        load.mock().broker_up(-1).unwrap();
         load.flows(200).await;
         load.until("the runner is ready", || member.health().ready).await;
         let judged = load.judged(Order::Partition, vec![member]).await;
@@ -166,7 +166,7 @@ alone! {
         let member = load.member_with(|_, _| How::Handles, |consumer| consumer.topics(["later"]));
         load.until("the runner is ready", || member.health().ready).await;
         load.until("the group has its partitions", || member.health().partitions == 2).await;
-        load.cluster.mock().create_topic("later", 3, 1).unwrap();
+        load.mock().create_topic("later", 3, 1).unwrap();
         load.until("the topic has appeared", || member.health().partitions == 5).await;
         assert!(member.health().ready);
         let _ = load.judged(Order::Partition, vec![member]).await;
@@ -180,7 +180,7 @@ alone! {
         let member = load.member_with(|_, _| How::Handles, |consumer| consumer.commit(tracked(tick, 500)));
         load.flows(200).await;
         let denied = RDKafkaRespErr::RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED;
-        load.cluster.mock().request_errors(RDKafkaApiKey::OffsetCommit, &[denied; 3]);
+        load.mock().request_errors(RDKafkaApiKey::OffsetCommit, &[denied; 3]);
         load.until("commits fail", || member.health().commits_failing_ms.is_some()).await;
         load.until("commits work again", || member.health().commits_failing_ms.is_none()).await;
         load.flows(200).await;
