@@ -113,7 +113,7 @@ fn long_1_000_rebalances_cooperative_sticky() {
 fn short_20_rebalances() {
     let path = concat!(module_path!(), "::short_20_rebalances");
     super::alone::run(path, Duration::from_secs(150), || {
-        on_runtime(changes(Protocol::CooperativeSticky, 20))
+        on_runtime(changes(Protocol::CooperativeSticky, 20));
     });
 }
 
