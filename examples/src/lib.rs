@@ -1,5 +1,7 @@
 //! What the programs of this package share.
 
+pub mod broker;
+
 use std::fmt::Display;
 use std::io::{self, Write as _};
 

@@ -124,7 +124,7 @@ pub mod guide {
 }
 
 #[cfg(doctest)]
-#[cfg(feature = "enable")]
+#[cfg(feature = "kafka")]
 #[doc = include_str!("../../README.md")]
 struct Readme;
 

@@ -31,8 +31,9 @@ const MESSAGE_TIMEOUT_MS: &str = "10000";
 /// A longer text is cut, in bytes: it must not make a record too large that was not.
 const MAX_TEXT_BYTES: usize = 2048;
 
-/// librdkafka's settings that a producer has no use for; it would warn about each.
-const CONSUMER_ONLY: [&str; 31] = [
+/// librdkafka's settings that a producer has no use for; it would warn about most of them, and nobody reads this one's
+/// statistics.
+const CONSUMER_ONLY: [&str; 32] = [
     "auto.commit.enable",
     "auto.commit.interval.ms",
     "auto.offset.reset",
@@ -64,6 +65,7 @@ const CONSUMER_ONLY: [&str; 31] = [
     "queued.max.messages.kbytes",
     "queued.min.messages",
     "session.timeout.ms",
+    "statistics.interval.ms",
 ];
 
 /// A record that goes to the dead-letter topic.

@@ -16,7 +16,8 @@ use super::settings::{Commit, client_config};
 use crate::kafka::ProcessOptions;
 
 impl Consumer {
-    /// A consumer whose configuration comes with [`config`](Self::config), and the defaults of all settings.
+    /// A consumer whose configuration comes with [`config`](Self::config) or [`set`](Self::set), and the defaults of all
+    /// settings.
     pub fn new() -> Self {
         Self::from_config(ClientConfig::new())
     }
@@ -32,6 +33,18 @@ impl<S> Consumer<S> {
     /// The client's configuration, in place of the one before; see [`from_config`](Consumer::from_config).
     pub fn config(mut self, config: ClientConfig) -> Self {
         self.start.config = config;
+        self
+    }
+
+    /// One setting of the client's configuration, such as `bootstrap.servers`.
+    ///
+    /// ```
+    /// use throughline::kafka::Consumer;
+    ///
+    /// let consumer = Consumer::new().set("bootstrap.servers", "localhost:9092").group("billing").topics(["orders"]);
+    /// ```
+    pub fn set(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.start.config.set(name, value);
         self
     }
 
