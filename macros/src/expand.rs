@@ -22,7 +22,8 @@ pub(crate) enum Opening {
     Plain,
     /// `RT::kafka::enter(&mut span, &mut measure, &message, || options)`, or its batch form.
     Consumer {
-        message: Ident,
+        /// `None` for a handler of the runner that takes a message struct: `RT::kafka::enter_any(..)`.
+        message: Option<Ident>,
         batch: bool,
         options: TokenStream,
     },
@@ -268,6 +269,14 @@ impl Plan<'_> {
 
     fn condition(&self, rt: &TokenStream, span: &Ident, slot: Slot) -> TokenStream {
         if let Opening::Consumer { message, batch, options } = &self.opening {
+            let measure = self.measure();
+            let Some(message) = message else {
+                let call = match slot {
+                    Slot::Stack => quote!(enter_any),
+                    Slot::Owned => quote!(open_any),
+                };
+                return quote!(#rt::kafka::#call(&mut #span, &mut #measure, || #options));
+            };
             let call = match (slot, batch) {
                 (Slot::Stack, false) => quote!(enter),
                 (Slot::Stack, true) => quote!(enter_batch),
@@ -276,7 +285,6 @@ impl Plan<'_> {
             };
             let rt = private_at(self.args, message.span());
             let at = Span::mixed_site().located_at(message.span());
-            let measure = self.measure();
             return quote_spanned!(at=> #rt::kafka::#call(&mut #span, &mut #measure, &#message, || #options));
         }
         let options = self.options(rt);

@@ -288,12 +288,13 @@ pub(crate) fn opening(
     rt: &TokenStream,
     errors: &mut Errors,
 ) -> Option<Opening> {
-    let (message, batch) = message(function, errors)?;
+    let (message, batch) = message(args, function, errors)?;
     Some(Opening::Consumer { message, batch, options: options(args, rt) })
 }
 
-/// Finds the message among the parameters: the marked one, else the only one of a known type.
-fn message(function: &Function, errors: &mut Errors) -> Option<(Ident, bool)> {
+/// Finds the message among the parameters: the marked one, else the only one of a known type. A handler of the runner may
+/// take a struct, about which nothing can be told from here.
+fn message(args: &Args, function: &Function, errors: &mut Errors) -> Option<(Option<Ident>, bool)> {
     let typed = || {
         function.sig.inputs.iter().filter_map(|input| match input {
             FnArg::Typed(arg) => Some(arg),
@@ -313,6 +314,7 @@ fn message(function: &Function, errors: &mut Errors) -> Option<(Ident, bool)> {
             errors.over(second, "two parameters are messages; mark the one to continue with `#[message]`");
             return None;
         }
+        ([], []) if args.seen("run").is_some() && typed().next().is_some() => return Some((None, false)),
         ([], []) => {
             let message = "no parameter is a message; mark it with `#[message]` (found without a mark: \
                            `BorrowedMessage`, `OwnedMessage`, `Record<T>`, and `&[M]` or `Vec<M>` of these)";
@@ -321,7 +323,9 @@ fn message(function: &Function, errors: &mut Errors) -> Option<(Ident, bool)> {
         }
     };
     match &*found.pat {
-        Pat::Ident(pat) if pat.subpat.is_none() => Some((pat.ident.clone(), batch_of(&found.ty).is_some())),
+        Pat::Ident(pat) if pat.subpat.is_none() => {
+            Some((Some(pat.ident.clone()), batch_of(&found.ty).is_some()))
+        }
         other => {
             errors
                 .over(other, "the message needs a name; write `message` here and take it apart in the body");

@@ -35,7 +35,7 @@
 
 use std::borrow::Cow;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use opentelemetry::trace::{Link, SpanContext, TraceContextExt as _};
 use opentelemetry::{Context, KeyValue};
@@ -58,7 +58,7 @@ where
     M: ConsumedMessage + ?Sized,
     O: FnOnce() -> ProcessOptions,
 {
-    if let Some(claimed) = running::claim(message, 1) {
+    if let Some(claimed) = running::claim(message, None) {
         return fill(claimed, measure, Some(message), options);
     }
     let Some((begin, details)) = begin_single(measure, message, options) else { return false };
@@ -75,7 +75,7 @@ where
     M: ConsumedMessage + ?Sized,
     O: FnOnce() -> ProcessOptions,
 {
-    if let Some(claimed) = running::claim(message, 1) {
+    if let Some(claimed) = running::claim(message, None) {
         return fill(claimed, measure, Some(message), options);
     }
     let Some((begin, details)) = begin_single(measure, message, options) else { return false };
@@ -94,7 +94,7 @@ where
     O: FnOnce() -> ProcessOptions,
 {
     let messages = messages.as_ref();
-    if let Some(claimed) = messages.first().and_then(|first| running::claim(first, messages.len())) {
+    if let Some(claimed) = messages.first().and_then(|first| running::claim(first, Some(messages.len()))) {
         return fill(claimed, measure, None::<&M>, options);
     }
     begin_batch(measure, messages, options).is_some_and(|begin| span::enter_with(span, begin))
@@ -108,10 +108,55 @@ where
     O: FnOnce() -> ProcessOptions,
 {
     let messages = messages.as_ref();
-    if let Some(claimed) = messages.first().and_then(|first| running::claim(first, messages.len())) {
+    if let Some(claimed) = messages.first().and_then(|first| running::claim(first, Some(messages.len()))) {
         return fill(claimed, measure, None::<&M>, options);
     }
     begin_batch(measure, messages, options).is_some_and(|begin| span::open_with(span, begin))
+}
+
+/// Begins the process span of a synchronous handler whose parameters are no message, such as a `T: KafkaMessage`: that of
+/// the runner's attempt, or one that knows of no sender. True if it records.
+pub fn enter_any(span: &mut Span, measure: &mut Measure, options: impl FnOnce() -> ProcessOptions) -> bool {
+    if let Some(claimed) = running::claim_any() {
+        return fill(claimed, measure, None::<&Record>, options);
+    }
+    begin_any(measure, options).is_some_and(|begin| span::enter_with(span, begin))
+}
+
+/// The same for an asynchronous handler; attaches nothing.
+pub fn open_any(
+    span: &mut OwnedSpan,
+    measure: &mut Measure,
+    options: impl FnOnce() -> ProcessOptions,
+) -> bool {
+    if let Some(claimed) = running::claim_any() {
+        return fill(claimed, measure, None::<&Record>, options);
+    }
+    begin_any(measure, options).is_some_and(|begin| span::open_with(span, begin))
+}
+
+fn begin_any(measure: &mut Measure, options: impl FnOnce() -> ProcessOptions) -> Option<Options> {
+    let measured = metrics::is_measured();
+    if !span::on() && !measured {
+        return None;
+    }
+    let mut options = options();
+    if measured && options.metrics {
+        let topic = options.topic.clone();
+        measure.begin(u64::from(!options.counted), || self::measured(&options, topic));
+    }
+    span::on().then(|| {
+        let topic = options.topic.take();
+        let ambient = span::current::span_context().is_valid();
+        let parent = match options.context {
+            ContextMode::NewRoot => Parent::Root,
+            _ if ambient => Parent::Ambient,
+            _ => Parent::Root,
+        };
+        let given = common(&mut options, topic.as_deref());
+        let links = std::mem::take(&mut options.links);
+        begin(options, topic, parent.context(&Context::new(), false), given, links)
+    })
 }
 
 /// Begins the measurement, and gives what the span begins with; `None` if tracing is off.
@@ -226,10 +271,14 @@ fn measure_single<M: ConsumedMessage + ?Sized>(measure: &mut Measure, message: &
         return;
     }
     let counts = !options.counted && !message.is_counted();
-    measure.begin(u64::from(counts), || {
+    let measured = || {
         let topic = options.topic.clone().unwrap_or_else(|| Cow::Owned(message.topic().to_owned()));
         Measured { partition: Some(message.partition()), ..measured(options, Some(topic)) }
-    });
+    };
+    measure.begin(u64::from(counts), measured);
+    if let Some(waited) = waited(message, options) {
+        metrics::queue(waited, measured);
+    }
 }
 
 fn measure_batch<M: ConsumedMessage>(measure: &mut Measure, messages: &[M], options: &ProcessOptions) {
@@ -243,6 +292,19 @@ fn measure_batch<M: ConsumedMessage>(measure: &mut Measure, messages: &[M], opti
         let topic = topic.or_else(|| same.topic.map(|message| Cow::Owned(message.topic().to_owned())));
         Measured { partition: same.partition.map(ConsumedMessage::partition), ..measured(options, topic) }
     });
+    for message in messages {
+        if let Some(waited) = waited(message, options) {
+            let topic = options.topic.clone().unwrap_or_else(|| Cow::Owned(message.topic().to_owned()));
+            let partition = Some(message.partition());
+            metrics::queue(waited, || Measured { partition, ..measured(options, Some(topic)) });
+        }
+    }
+}
+
+/// How long a message waited in the broker, unless an attempt before this one said so.
+fn waited<M: ConsumedMessage + ?Sized>(message: &M, options: &ProcessOptions) -> Option<Duration> {
+    let is_asked = options.queue_time && !options.counted;
+    is_asked.then(|| queue_ms(message.timestamp_ms()))?.map(Duration::from_millis)
 }
 
 fn measured(options: &ProcessOptions, topic: Option<Cow<'static, str>>) -> Measured<'static> {
@@ -338,8 +400,13 @@ impl<'m, M: ConsumedMessage + ?Sized> Details<'m, M> {
 /// Time from the record's timestamp to now in milliseconds; absent for a timestamp that says nothing, zero for one in
 /// the future.
 fn queue_time(timestamp_ms: Option<i64>) -> Option<KeyValue> {
+    let waited = i64::try_from(queue_ms(timestamp_ms)?).unwrap_or(i64::MAX);
+    Some(KeyValue::new(attributes::QUEUE_TIME, waited))
+}
+
+fn queue_ms(timestamp_ms: Option<i64>) -> Option<u64> {
     let waited = now_ms().saturating_sub(timestamp_ms.filter(|ms| *ms > 0)?);
-    Some(KeyValue::new(attributes::QUEUE_TIME, waited.max(0)))
+    Some(u64::try_from(waited).unwrap_or(0))
 }
 
 fn now_ms() -> i64 {

@@ -6,6 +6,7 @@ mod consumer;
 mod headers;
 mod meters;
 mod metrics;
+mod parameters;
 mod producer;
 mod receive;
 mod records;

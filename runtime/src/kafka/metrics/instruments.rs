@@ -11,21 +11,29 @@ use crate::kafka::attributes;
 /// Seconds; M-5.
 const BUCKETS: [f64; 14] = [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0];
 
+/// Seconds; M-5 and, because a queue may be long, up to an hour (kafka.md 3.5).
+const QUEUE_BUCKETS: [f64; 19] = [
+    0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0, 30.0, 60.0, 300.0,
+    900.0, 3600.0,
+];
+
 static CLIENT: PerProvider<Client> = PerProvider::new(Client::new);
 
 struct Client {
     operation: Histogram<f64>,
     process: Histogram<f64>,
+    queue: Histogram<f64>,
     sent: Counter<u64>,
     consumed: Counter<u64>,
 }
 
 impl Client {
     fn new(meter: &Meter) -> Self {
-        let seconds = |name, description| {
+        let seconds_in = |name, description, buckets: &[f64]| {
             let histogram = meter.f64_histogram(name).with_description(description).with_unit("s");
-            histogram.with_boundaries(BUCKETS.to_vec()).build()
+            histogram.with_boundaries(buckets.to_vec()).build()
         };
+        let seconds = |name, description| seconds_in(name, description, &BUCKETS);
         let messages = |name, description| {
             meter.u64_counter(name).with_description(description).with_unit("{message}").build()
         };
@@ -35,6 +43,11 @@ impl Client {
                 "Duration of messaging operation initiated by a producer or consumer client.",
             ),
             process: seconds("messaging.process.duration", "Duration of processing operation."),
+            queue: seconds_in(
+                "throughline.messaging.queue.duration",
+                "Time from a record's timestamp to the start of its processing.",
+                &QUEUE_BUCKETS,
+            ),
             sent: messages(
                 "messaging.client.sent.messages",
                 "Number of messages producer attempted to send to the broker.",
@@ -56,6 +69,12 @@ pub(super) fn operation<'a>(took: Duration, measured: impl FnOnce() -> Measured<
 pub(super) fn process(took: Duration, measured: Measured<'_>) {
     if let Some(client) = CLIENT.get() {
         client.process.record(took.as_secs_f64(), &attributes(measured, true, false));
+    }
+}
+
+pub(super) fn queue<'a>(waited: Duration, measured: impl FnOnce() -> Measured<'a>) {
+    if let Some(client) = CLIENT.get() {
+        client.queue.record(waited.as_secs_f64(), &attributes(measured(), true, false));
     }
 }
 

@@ -76,6 +76,15 @@ pub(super) fn operation<'a>(timer: Timer, measured: impl FnOnce() -> Measured<'a
     let _ = (timer, measured);
 }
 
+/// How long a message waited in the broker, once per delivery (kafka.md 3.5).
+#[inline]
+pub(super) fn queue<'a>(waited: std::time::Duration, measured: impl FnOnce() -> Measured<'a>) {
+    #[cfg(feature = "metrics")]
+    instruments::queue(waited, measured);
+    #[cfg(not(feature = "metrics"))]
+    let _ = (waited, measured);
+}
+
 /// M-2: records that the broker or librdkafka reported on, whether delivered or not.
 #[inline]
 pub(super) fn sent<'a>(records: u64, measured: impl FnOnce() -> Measured<'a>) {

@@ -56,7 +56,8 @@ where
         let (context, cx) = (span.span_context(), span.context().cloned());
         let offset = records.first().and_then(Record::offset).unwrap_or(-1);
         let topic = &job.generation.topic;
-        let running = Running::new(cx.clone(), topic, job.partition(), offset, records.len());
+        let running =
+            Running::new(cx.clone(), topic, job.partition(), offset, is_batch.then_some(records.len()));
 
         let work = async {
             let (result, left) = running::scope(running, self.call(records, input, attempt, job)).await;

@@ -29,8 +29,8 @@ type Reply = Box<dyn FnOnce(Result<(), CommitError>) + Send>;
 pub(super) enum Request {
     /// Enough records are finished.
     Due,
-    /// Commit and answer.
-    Now(Reply),
+    /// Commit and answer; on behalf of the process span of this context, if there is one.
+    Now(Reply, Option<Context>),
     /// No further commit.
     End,
 }
@@ -49,6 +49,7 @@ pub(super) fn run(
     };
     let mut last = Instant::now();
     let mut replies: Vec<Reply> = Vec::new();
+    let mut processes: Vec<Option<Context>> = Vec::new();
     let mut open = true;
     while open {
         let mut due = crate::deadline::after(interval.saturating_sub(last.elapsed()));
@@ -60,8 +61,9 @@ pub(super) fn run(
             };
             match request {
                 Request::Due => due = due.min(last + SHORTEST_PAUSE),
-                Request::Now(reply) => {
+                Request::Now(reply, process) => {
                     replies.push(reply);
+                    processes.push(process);
                     due = Instant::now();
                 }
                 Request::End => {
@@ -74,15 +76,23 @@ pub(super) fn run(
         while let Ok(request) = requests.try_recv() {
             match request {
                 Request::Due => {}
-                Request::Now(reply) => replies.push(reply),
+                Request::Now(reply, process) => {
+                    replies.push(reply);
+                    processes.push(process);
+                }
                 Request::End => open = false,
             }
         }
         last = Instant::now();
         let result = match consumer.upgrade() {
-            Some(consumer) if open || !replies.is_empty() => commit(engine, &consumer),
+            Some(consumer) if open || !replies.is_empty() => {
+                // One commit for several handlers is nobody's child.
+                let process = processes.pop().filter(|_| processes.is_empty()).flatten();
+                commit(engine, &consumer, process)
+            }
             _ => Err(CommitError::Ended),
         };
+        processes.clear();
         for reply in replies.drain(..) {
             reply(result.clone());
         }
@@ -90,7 +100,11 @@ pub(super) fn run(
 }
 
 /// Commits all watermarks that moved.
-fn commit(engine: &Engine, consumer: &BaseConsumer<RunnerContext>) -> Result<(), CommitError> {
+fn commit(
+    engine: &Engine,
+    consumer: &BaseConsumer<RunnerContext>,
+    process: Option<Context>,
+) -> Result<(), CommitError> {
     engine.commit_begins();
     let moved: Vec<(Arc<Generation>, Committable)> = engine
         .owned
@@ -104,7 +118,7 @@ fn commit(engine: &Engine, consumer: &BaseConsumer<RunnerContext>) -> Result<(),
     let records = moved.iter().fold(0, |sum: u64, (_, moved)| sum + u64::from(moved.records));
     let same_topic = moved.first().map(|(generation, _)| Arc::clone(&generation.topic));
     let same_topic = same_topic.filter(|topic| moved.iter().all(|(other, _)| other.topic == *topic));
-    let result = in_commit_span(engine, same_topic.as_deref(), records, || {
+    let result = in_commit_span(engine, same_topic.as_deref(), records, process, || {
         store(consumer, &moved)?;
         match consumer.commit_consumer_state(CommitMode::Sync) {
             // All that was stored is committed already.
@@ -159,6 +173,7 @@ fn in_commit_span(
     engine: &Engine,
     topic: Option<&str>,
     records: u64,
+    process: Option<Context>,
     commit: impl FnOnce() -> KafkaResult<()>,
 ) -> KafkaResult<()> {
     if !engine.settings.settle_spans {
@@ -174,7 +189,7 @@ fn in_commit_span(
         client: &constants.attributes,
         server: constants.server.as_ref().map(|(host, port)| (&**host, *port)),
     };
-    let committing = settle::commit_span(about, Some(Context::new()));
+    let committing = settle::commit_span(about, Some(process.unwrap_or_default()));
     let result = commit();
     committing.end(&result);
     result

@@ -116,11 +116,11 @@ impl DeadLetters {
         // Slower than a handler's retries: an outage of a topic lasts.
         let backoff = Backoff::new().initial(Duration::from_millis(250));
         let process = letter.process.cloned().unwrap_or_else(Context::current);
-        let mut tries = 0_u32;
+        let (mut tries, mut reason) = (0_u32, true);
         loop {
             tries = tries.saturating_add(1);
             // A send that is under way is waited for after a revocation, too, as a handler is; the drain bounds both.
-            let sent = self.send_once(&letter).with_context(process.clone()).await;
+            let sent = self.send_once(&letter, reason).with_context(process.clone()).await;
             let Err(error) = sent else {
                 if self.is_away.swap(false, Ordering::Relaxed) {
                     diagnostics::info(format_args!(
@@ -130,6 +130,11 @@ impl DeadLetters {
                 }
                 return true;
             };
+            if reason && error.rdkafka_error_code() == Some(RDKafkaErrorCode::MessageSizeTooLarge) {
+                // A record that just fits is worth more than the reason why it is here, which its process span has.
+                reason = false;
+                continue;
+            }
             self.failed(&error);
             tokio::select! {
                 () = tokio::time::sleep(backoff.wait(tries, retry::random())) => {}
@@ -138,24 +143,27 @@ impl DeadLetters {
         }
     }
 
-    async fn send_once(&self, letter: &Letter<'_>) -> Result<(), KafkaError> {
+    async fn send_once(&self, letter: &Letter<'_>, reason: bool) -> Result<(), KafkaError> {
         let producer = locked(&self.producer).clone();
         let partition = match letter.record.partition() {
             Some(source) => Some(source.rem_euclid(self.partitions(&producer).await?)),
             None => None,
         };
-        let record = self.record(letter, partition);
+        let record = self.record(letter, partition, reason);
         producer.send_record(&record, QUEUE_TIMEOUT).await.map(drop)
     }
 
     /// The record as it was, with the reason in its headers.
-    fn record(&self, letter: &Letter<'_>, partition: Option<i32>) -> Record {
+    fn record(&self, letter: &Letter<'_>, partition: Option<i32>, reason: bool) -> Record {
         // Written now: a topic that keeps records for a week would drop at once what carries its old timestamp.
         let mut record =
             letter.record.clone().with_topic(&self.topic).with_partition(partition).with_timestamp_ms(None);
         if self.context == DeadLetterContext::Keep {
             let creation = std::mem::take(record.creation_mut());
             *record.creation_mut() = creation.keep();
+        }
+        if !reason {
+            return record;
         }
         match self.headers {
             DeadLetterHeaders::Kip1191 => self.kip_1191(&mut record, letter),
@@ -239,6 +247,10 @@ fn producer_config(consumer: &ClientConfig) -> ClientConfig {
     if consumer.get("message.timeout.ms").or_else(|| consumer.get("delivery.timeout.ms")).is_none() {
         config.set("message.timeout.ms", MESSAGE_TIMEOUT_MS);
     }
+    if consumer.get("message.max.bytes").is_none() {
+        // What could be fetched can be sent; the broker says how large a record of this topic may be.
+        config.set("message.max.bytes", "1000000000");
+    }
     if consumer.get("linger.ms").or_else(|| consumer.get("queue.buffering.max.ms")).is_none() {
         // Each letter is waited for, so there is nothing to wait for before sending it.
         config.set("linger.ms", "0");
@@ -252,6 +264,7 @@ fn set(record: &mut Record, name: &str, value: impl AsRef<[u8]>) {
     record.headers_mut().push(name, value);
 }
 
+/// The text, or as much of its beginning as goes into a header.
 fn cut(text: &str) -> &str {
     let mut end = text.len().min(MAX_TEXT_BYTES);
     while !text.is_char_boundary(end) {
@@ -262,4 +275,41 @@ fn cut(text: &str) -> &str {
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_producer_is_idempotent_and_takes_from_the_consumer_what_is_not_its_own() {
+        let mut consumer = ClientConfig::new();
+        consumer
+            .set("bootstrap.servers", "kafka:9092")
+            .set("security.protocol", "ssl")
+            .set("group.id", "billing")
+            .set("enable.auto.commit", "false")
+            .set("statistics.interval.ms", "15000");
+        let ours = producer_config(&consumer);
+        let expected = [
+            ("bootstrap.servers", "kafka:9092"),
+            ("enable.idempotence", "true"),
+            ("linger.ms", "0"),
+            ("message.max.bytes", "1000000000"),
+            ("message.timeout.ms", "10000"),
+            ("security.protocol", "ssl"),
+        ];
+        assert!(ours.config_map().into_iter().eq(expected), "{:?}", ours.config_map());
+        let theirs = producer_config(consumer.set("linger.ms", "5").set("message.timeout.ms", "1"));
+        assert_eq!((theirs.get("linger.ms"), theirs.get("message.timeout.ms")), (Some("5"), Some("1")));
+    }
+
+    #[test]
+    fn a_long_text_is_cut_between_two_characters() {
+        assert_eq!(cut("short"), "short");
+        let long = "ä".repeat(MAX_TEXT_BYTES);
+        assert_eq!(cut(&long).len(), MAX_TEXT_BYTES);
+        let odd = format!("a{long}");
+        assert_eq!(cut(&odd).len(), MAX_TEXT_BYTES - 1);
+    }
 }

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError, mpsc};
 use std::time::{Duration, Instant};
 
+use opentelemetry::Context;
 use rdkafka::ClientConfig;
 use rdkafka::error::KafkaError;
 use tokio::runtime::Handle;
@@ -167,11 +168,11 @@ impl Engine {
         self.commit_is_due.store(false, Ordering::Relaxed);
     }
 
-    /// Commits what is finished, and waits for the broker's answer.
-    pub(super) async fn commit_now(&self) -> Result<(), CommitError> {
+    /// Commits what is finished, on behalf of the span of `process`, and waits for the broker's answer.
+    pub(super) async fn commit_now(&self, process: Option<Context>) -> Result<(), CommitError> {
         let (reply, answer) = oneshot::channel();
         self.commits
-            .send(Request::Now(Box::new(|result| drop(reply.send(result)))))
+            .send(Request::Now(Box::new(|result| drop(reply.send(result))), process))
             .map_err(|_| CommitError::Ended)?;
         answer.await.unwrap_or(Err(CommitError::Ended))
     }
@@ -179,7 +180,11 @@ impl Engine {
     /// [`commit_now`](Self::commit_now) for the poll thread, which waits up to `until`. `None` if that came first.
     pub(super) fn commit_until(&self, until: Instant) -> Option<Result<(), CommitError>> {
         let (reply, answer) = mpsc::sync_channel(1);
-        if self.commits.send(Request::Now(Box::new(move |result| drop(reply.try_send(result))))).is_err() {
+        if self
+            .commits
+            .send(Request::Now(Box::new(move |result| drop(reply.try_send(result))), None))
+            .is_err()
+        {
             return Some(Err(CommitError::Ended));
         }
         answer.recv_timeout(until.saturating_duration_since(Instant::now())).ok()

@@ -7,6 +7,7 @@ use tokio::sync::oneshot;
 
 use super::error::CommitError;
 use super::work::Job;
+use crate::span::current;
 
 /// The value given to the consumer's `state(..)`, a clone for each call.
 ///
@@ -112,7 +113,7 @@ impl Ack {
         if !is_ours {
             return Err(CommitError::Revoked);
         }
-        self.job.generation.engine().commit_now().await
+        self.job.generation.engine().commit_now(Some(current::context())).await
     }
 }
 

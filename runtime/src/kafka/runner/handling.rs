@@ -16,7 +16,7 @@ use super::handler::Handler;
 use super::input::{Input, Undecodable};
 use super::policy::{OnFailure, Policy};
 use super::retry;
-use super::work::{Finish, Items, Job, Sequences, Work};
+use super::work::{Done, Finish, Items, Job, Work};
 use crate::diagnostics;
 use crate::kafka::{ProcessOptions, Record, attributes};
 
@@ -81,22 +81,26 @@ where
     }
 
     /// Attempts until one succeeds or the policy decides. `input` is what the first is given, if it is decoded already.
-    async fn attempts(&self, records: &[Record], mut input: Option<H::Input>, job: &Job) -> Finish {
+    async fn attempts(&self, records: &[Record], mut input: Option<H::Input>, job: &Job) -> Done {
         let mut attempt = Attempt::first(self.policy.retry.max_attempts(), job.generation());
         let mut before = None;
         loop {
             let ended = self.attempt(records, input.take(), attempt, before.as_ref(), job).await;
-            let Some((reason, next)) = &ended.failed else { return Finish::Handled };
-            match next {
-                Next::Finished => return Finish::Handled,
-                Next::Redelivery => return Finish::Abandoned,
-                Next::Give(word) => return self.give_up(*word, records, reason, attempt, &ended, job).await,
-                Next::Retry => {}
+            let finish = match &ended.failed {
+                None | Some((_, Next::Finished)) => Some(Finish::Handled),
+                Some((_, Next::Redelivery)) => Some(Finish::Abandoned),
+                Some((reason, Next::Give(word))) => {
+                    Some(self.give_up(*word, records, reason, attempt, &ended, job).await)
+                }
+                Some((_, Next::Retry)) => None,
+            };
+            if let Some(finish) = finish {
+                return Done { finish, process: ended.cx };
             }
             let blocked = job.blocked();
             tokio::select! {
                 () = tokio::time::sleep(self.policy.retry.wait(attempt.number(), retry::random())) => {}
-                () = job.revoked() => return Finish::Abandoned,
+                () = job.revoked() => return Done { finish: Finish::Abandoned, process: ended.cx },
             }
             drop(blocked);
             job.count(Count::Retry);
@@ -107,48 +111,41 @@ where
 
     /// A batch in one call; what cannot be decoded is taken out of it first, so that one poisoned record does not take
     /// the others along.
-    async fn batch(&self, mut records: Vec<Record>, job: &Job) -> Finish {
+    async fn batch(&self, records: Vec<Record>, job: &Job) -> Done {
         if let Ok(input) = Undecodable::or(|| H::Input::decode(&records)) {
             return self.attempts(&records, Some(input), job).await;
         }
-        let mut finish = None;
-        let mut index = 0;
-        while let Some(record) = records.get(index) {
-            if Undecodable::or(|| H::Input::check(record)).is_ok() {
-                index += 1;
+        let (mut good, mut sequences) = (Vec::with_capacity(records.len()), Vec::new());
+        let mut stopped = None;
+        for (record, sequence) in records.into_iter().zip(job.sequences.as_slice()) {
+            if Undecodable::or(|| H::Input::check(&record)).is_ok() {
+                good.push(record);
+                sequences.push(*sequence);
                 continue;
             }
-            match self.attempts(std::slice::from_ref(record), None, job).await {
-                // What the codec says now and then is not for us to judge: it was handled as a batch of one.
-                done @ (Finish::Handled | Finish::Skipped | Finish::DeadLettered) => {
-                    finish = Some(done);
-                    records.remove(index);
-                }
-                stopped => {
-                    // Those before it are in order and may be finished; it and those after it are not.
-                    records.truncate(index);
-                    if !records.is_empty() && matches!(stopped, Finish::Halt { .. } | Finish::Stop { .. }) {
-                        self.first_of(&records, job).await;
-                    }
-                    return stopped;
-                }
+            let done = self.attempts(std::slice::from_ref(&record), None, job).await;
+            let Some(how) = counted(&done.finish) else {
+                stopped = Some(done);
+                break;
+            };
+            if job.part(vec![*sequence]).settle(how).is_none() {
+                stopped = Some(Done { finish: Finish::Abandoned, process: done.process });
+                break;
             }
         }
-        match finish {
-            Some(finish) if records.is_empty() => finish,
-            _ => self.attempts(&records, None, job).await,
-        }
-    }
-
-    /// Handles the records before one that stops the partition, and finishes them alone.
-    async fn first_of(&self, records: &[Record], job: &Job) {
-        if let Finish::Handled | Finish::Skipped | Finish::DeadLettered =
-            self.attempts(records, None, job).await
-        {
-            let sequences = job.sequences.as_slice().iter().take(records.len()).copied().collect();
-            Job { generation: Arc::clone(&job.generation), sequences: Sequences::Many(sequences) }
-                .acknowledge();
-        }
+        let gone = matches!(&stopped, Some(Done { finish: Finish::Abandoned, .. }));
+        let done = if good.is_empty() || gone {
+            None
+        } else {
+            // Before a record that stops the partition, these are in order and may be finished.
+            let part = job.part(sequences);
+            let done = self.attempts(&good, None, &part).await;
+            match counted(&done.finish) {
+                Some(how) => part.settle(how).map(|_| Done { finish: Finish::Settled, ..done }),
+                None => return done,
+            }
+        };
+        stopped.or(done).unwrap_or(Done { finish: Finish::Settled, process: None })
     }
 
     async fn give_up(
@@ -216,11 +213,21 @@ where
         Record::copy_of(message)
     }
 
-    async fn run(&self, items: Items<Record>, job: &Job) -> Finish {
+    async fn run(&self, items: Items<Record>, job: &Job) -> Done {
         match items {
             Items::One(record) => self.attempts(std::slice::from_ref(&record), None, job).await,
             Items::Batch(records) => self.batch(records, job).await,
         }
+    }
+}
+
+/// What is counted of records that are finished; `None` if they are not.
+fn counted(finish: &Finish) -> Option<Count> {
+    match finish {
+        Finish::Handled => Some(Count::Handled),
+        Finish::Skipped => Some(Count::Skipped),
+        Finish::DeadLettered => Some(Count::DeadLettered),
+        Finish::Settled | Finish::Halt { .. } | Finish::Stop { .. } | Finish::Abandoned => None,
     }
 }
 

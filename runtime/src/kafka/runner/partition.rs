@@ -220,12 +220,13 @@ pub(super) async fn handle<W: Work>(work: &W, items: Items<W::Item>, job: &Job) 
     let generation = &job.generation;
     let engine = generation.engine();
     let Some(running) = generation.start() else { return false };
-    let finish = unless_panics(work.run(items, job)).await;
-    let records = job.sequences.as_slice().len() as u64;
-    let finished = match finish {
-        Some(Finish::Handled) => Count::Handled,
-        Some(Finish::Skipped) => Count::Skipped,
-        Some(Finish::DeadLettered) => Count::DeadLettered,
+    let done = unless_panics(work.run(items, job)).await;
+    let (finish, process) = done.map_or((None, None), |done| (Some(done.finish), done.process));
+    let uncommitted = match finish {
+        Some(Finish::Handled) => job.settle(Count::Handled),
+        Some(Finish::Skipped) => job.settle(Count::Skipped),
+        Some(Finish::DeadLettered) => job.settle(Count::DeadLettered),
+        Some(Finish::Settled) => generation.finish(&[]),
         Some(Finish::Halt { reason }) => {
             generation.halt(reason);
             return false;
@@ -245,16 +246,12 @@ pub(super) async fn handle<W: Work>(work: &W, items: Items<W::Item>, job: &Job) 
             return false;
         }
     };
-    let Some(uncommitted) = generation.finish(job.sequences.as_slice()) else { return false };
-    engine.counters.add(finished, records);
-    if finished != Count::Handled {
-        super::metrics::counted(finished, records, job.topic(), engine);
-    }
+    let Some(uncommitted) = uncommitted else { return false };
     // Before the commit: a revoke waits for handlers, and commits by itself.
     drop(running);
     if engine.settings.commit == Commit::PerRecord {
         // Told by the commit itself; the next one includes this record.
-        let _ = engine.commit_now().await;
+        let _ = engine.commit_now(process).await;
     } else {
         engine.finished(uncommitted);
     }

@@ -31,7 +31,8 @@ struct What {
     partition: i32,
     /// Of the first record.
     offset: i64,
-    count: usize,
+    /// Of a batch.
+    count: Option<usize>,
 }
 
 /// What the handler left behind.
@@ -47,7 +48,7 @@ impl Running {
         topic: &Arc<str>,
         partition: i32,
         offset: i64,
-        count: usize,
+        count: Option<usize>,
     ) -> Self {
         Self::of(Arc::new(What { cx, topic: Arc::clone(topic), partition, offset, count }))
     }
@@ -79,20 +80,31 @@ pub(super) async fn scope<F: Future>(running: Running, attempt: F) -> (F::Output
     RUNNING.scope(running, attempt).await
 }
 
-/// The process span of the attempt that runs here, if it is that of these messages and nobody has filled it yet. Whoever
-/// asks fills it.
-pub(in crate::kafka) fn claim<M: ConsumedMessage + ?Sized>(first: &M, count: usize) -> Option<Claimed> {
-    RUNNING
-        .try_with(|running| {
-            let what = &running.what;
-            let is_it = what.count == count
-                && what.offset == first.offset()
-                && what.partition == first.partition()
-                && *what.topic == *first.topic();
-            (is_it && !running.filled.replace(true)).then(|| Claimed { what: Arc::clone(what) })
-        })
-        .ok()
-        .flatten()
+/// The process span of the attempt that runs here, if it is that of this message, or of this batch of `count`, and nobody
+/// has filled it yet. Whoever asks fills it.
+pub(in crate::kafka) fn claim<M: ConsumedMessage + ?Sized>(
+    first: &M,
+    count: Option<usize>,
+) -> Option<Claimed> {
+    claim_if(|what| {
+        what.count == count
+            && what.offset == first.offset()
+            && what.partition == first.partition()
+            && *what.topic == *first.topic()
+    })
+}
+
+/// The same for a function that is given something else than the message.
+pub(in crate::kafka) fn claim_any() -> Option<Claimed> {
+    claim_if(|_| true)
+}
+
+fn claim_if(is_it: impl FnOnce(&What) -> bool) -> Option<Claimed> {
+    let claim = |running: &Running| {
+        let is_claimed = is_it(&running.what) && !running.filled.replace(true);
+        is_claimed.then(|| Claimed { what: Arc::clone(&running.what) })
+    };
+    RUNNING.try_with(claim).ok().flatten()
 }
 
 /// A process span of the runner that an annotated function fills.

@@ -6,6 +6,7 @@ use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
 
+use opentelemetry::Context;
 use rdkafka::message::BorrowedMessage;
 
 use super::counters::Count;
@@ -25,7 +26,7 @@ pub(super) trait Work: Send + Sync + 'static {
 
     /// All there is to do with a record or batch: every attempt, the waits between, the dead letter. A panic halts the
     /// partition; dropped when the runtime is shut down.
-    fn run(&self, items: Items<Self::Item>, job: &Job) -> impl Future<Output = Finish> + Send;
+    fn run(&self, items: Items<Self::Item>, job: &Job) -> impl Future<Output = Done> + Send;
 }
 
 /// What one call of [`Work::run`] is given.
@@ -37,6 +38,14 @@ pub(super) enum Items<T> {
     Batch(Vec<T>),
 }
 
+/// What became of a record or batch.
+#[derive(Debug)]
+pub(super) struct Done {
+    pub(super) finish: Finish,
+    /// What was current in its last process span, which a commit on behalf of it belongs to (kafka.md C-3).
+    pub(super) process: Option<Context>,
+}
+
 /// How a record or batch ended.
 #[derive(Clone, Debug)]
 pub(super) enum Finish {
@@ -46,6 +55,8 @@ pub(super) enum Finish {
     Skipped,
     /// The broker acknowledged its dead letter.
     DeadLettered,
+    /// A batch whose records ended in different ways, each told with [`Job::settle`].
+    Settled,
     /// Its partition stops here, and health says why.
     Halt {
         /// For people.
@@ -129,10 +140,28 @@ impl Job {
         self.generation.engine().count(what, self);
     }
 
-    /// Finishes records before the job is over: those of a batch that are settled already. True if they are still ours; a
-    /// second time changes nothing.
+    /// Finishes the records before the job is over. True if they are still ours; a second time changes nothing.
     pub(super) fn acknowledge(&self) -> bool {
         self.generation.acknowledge(self.sequences.as_slice())
+    }
+
+    /// Finishes the records and counts how they ended. Gives how many records of the partition wait for their commit, or
+    /// `None` if it is too late.
+    pub(super) fn settle(&self, how: Count) -> Option<u32> {
+        let records = self.sequences.as_slice();
+        let uncommitted = self.generation.finish(records)?;
+        let (engine, count) = (self.generation.engine(), records.len() as u64);
+        engine.counters.add(how, count);
+        // Handled ones are told by their process spans.
+        if how != Count::Handled {
+            super::metrics::counted(how, count, self.topic(), engine);
+        }
+        Some(uncommitted)
+    }
+
+    /// The job of these records of a batch.
+    pub(super) fn part(&self, sequences: Vec<Sequence>) -> Self {
+        Job { generation: Arc::clone(&self.generation), sequences: Sequences::Many(sequences) }
     }
 }
 

@@ -2,9 +2,9 @@
 
 use std::sync::{Arc, Mutex};
 
-use throughline::kafka::{Ack, CommitError, Record, RunError, State, manual};
+use throughline::kafka::{Ack, CommitError, Record, RunError, State, manual, per_record};
 
-use super::support::{Broker, Seen, WAIT, processed, spans, text, until, value};
+use super::support::{Broker, Seen, WAIT, named, processed, spans, text, until, value};
 
 #[tokio::test]
 async fn an_ack_that_is_dropped_undone_is_an_error_and_the_record_is_tried_again() {
@@ -82,4 +82,26 @@ async fn acks_and_manual_commits_belong_together() {
     assert!(matches!(error, RunError::Setting { setting: "commit", .. }), "{error}");
     let error = broker.consumer().start(|_: Record, ack: Ack| async { ack.done() }).unwrap_err();
     assert!(error.to_string().contains("write `.commit(manual())`"), "{error}");
+}
+
+/// C-3: a commit on behalf of a handler is a child of its process span.
+#[tokio::test]
+async fn commits_of_single_records_belong_to_their_process_spans() {
+    let broker = Broker::start();
+    let trace = broker.send(0, &["a"]).await[0];
+    let runner = broker.consumer().commit(per_record()).start(|_: Record| async {}).unwrap();
+    until(|| broker.committed(0) == Some(1)).await;
+    runner.close(WAIT).await.unwrap();
+    let of_records = spans(trace);
+    let process = processed(&of_records)[0].span_context.span_id();
+    assert_eq!(named(&of_records, "commit orders").parent_span_id, process);
+
+    let trace = broker.send(0, &["b"]).await[0];
+    let handler = |_: Record, ack: Ack| async { ack.commit().await };
+    let runner = broker.consumer().commit(manual()).start(handler).unwrap();
+    until(|| broker.committed(0) == Some(2)).await;
+    runner.close(WAIT).await.unwrap();
+    let of_acks = spans(trace);
+    let process = processed(&of_acks)[0].span_context.span_id();
+    assert_eq!(named(&of_acks, "commit orders").parent_span_id, process);
 }

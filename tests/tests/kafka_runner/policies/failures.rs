@@ -89,7 +89,8 @@ async fn a_poisoned_record_does_not_take_its_batch_along() {
     assert_eq!(seen.reaches(3).await, ["1", "2", "3"]);
     let letter = broker.read(DEAD, 0, 1).await.remove(0);
     assert_eq!(letter.value.as_deref(), Some(&b"poison"[..]));
-    runner.close(WAIT).await.unwrap();
+    let report = runner.close(WAIT).await.unwrap();
+    assert_eq!((report.handled, report.dead_lettered, report.decode_errors), (3, 1, 1));
     assert_eq!(broker.committed(0), Some(4));
 }
 
@@ -108,7 +109,7 @@ async fn a_batch_that_halts_finishes_what_is_before_the_poison() {
     let runner = consumer.start(handler).unwrap();
     until(|| !runner.health().halted.is_empty()).await;
     assert_eq!(seen.all(), ["1", "2"]);
-    runner.close(WAIT).await.unwrap();
+    assert_eq!(runner.close(WAIT).await.unwrap().handled, 2);
     assert_eq!(broker.committed(0), Some(2));
 }
 
@@ -173,6 +174,7 @@ async fn a_panic_on_a_blocking_thread_is_one_too_and_has_a_word_of_its_own() {
     #[allow(clippy::needless_pass_by_value, reason = "what a handler looks like")]
     fn handler(order: Record) {
         assert!(value(&order) != "a", "never an a");
+        drop(order);
     }
     let runner = broker.consumer().on_panic(OnFailure::DeadLetter).dead_letter(DEAD).start(handler).unwrap();
     let letter = broker.read(DEAD, 0, 1).await.remove(0);

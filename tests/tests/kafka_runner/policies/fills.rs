@@ -152,3 +152,39 @@ async fn run_makes_the_consumer_with_the_arguments_of_the_attribute() {
     assert_eq!(text(process, "error.type").as_deref(), Some("card_declined"));
     assert!(attribute(process, "messaging.kafka.message.key").is_none());
 }
+
+#[derive(throughline::KafkaMessage)]
+#[kafka(topic = "orders")]
+struct Order {
+    amount: u64,
+}
+
+/// The parameter is no message, so only the runner knows which one it came from.
+#[kafka_consumer("add", topic = "orders", group = "billing", fields(amount), run(retry(attempts = 1)))]
+async fn add(Order { amount }: Order, State(seen): State<Seen>) {
+    seen.note(throughline::trace_id().unwrap());
+}
+
+#[tokio::test]
+async fn a_handler_of_a_message_struct_fills_it_and_has_a_span_of_its_own_elsewhere() {
+    let broker = Broker::start();
+    let seen = Seen::default();
+    let trace = broker.send(0, &["{\"amount\":7}"]).await[0];
+    let mut config = broker.config();
+    config
+        .set("auto.offset.reset", "earliest")
+        .set("session.timeout.ms", "1200")
+        .set("heartbeat.interval.ms", "50");
+    let runner = add::consumer().config(config).state(seen.clone()).start(add).unwrap();
+    assert_eq!(seen.reaches(1).await, [trace.to_string()]);
+    runner.close(WAIT).await.unwrap();
+    let all = spans(trace);
+    let [process] = processed(&all)[..] else { panic!("one span: {all:#?}") };
+    assert_eq!((process.name.as_ref(), attribute(process, "amount")), ("add", Some(Value::I64(7))));
+
+    add(Order { amount: 8 }, State(seen.clone())).await;
+    let alone = spans(TraceId::from_hex(&seen.all()[1]).unwrap());
+    let process = named(&alone, "add");
+    assert_eq!(attribute(process, "amount"), Some(Value::I64(8)));
+    assert_eq!(text(process, "messaging.destination.name").as_deref(), Some("orders"));
+}
