@@ -17,13 +17,26 @@ pub fn required() -> bool {
     std::env::var("CI").is_ok_and(|ci| ci == "true")
 }
 
-/// Says that a test does nothing for want of a peer.
+/// Says that a test does nothing for want of a peer that a script of `tests/peers` starts.
 ///
 /// # Panics
 ///
 /// In CI.
 pub fn skip(peer: &str, script: &str) {
-    let line = format!("skipped: {peer} (start it with tests/peers/{script})");
+    say_skipped(peer, &format!("start it with tests/peers/{script}"));
+}
+
+/// Says that a test does nothing for want of a program.
+///
+/// # Panics
+///
+/// In CI.
+pub fn skip_program(program: &str) {
+    say_skipped(program, &format!("sudo apt-get install {program}"));
+}
+
+fn say_skipped(peer: &str, remedy: &str) {
+    let line = format!("skipped: {peer} ({remedy})");
     assert!(!required(), "{line}");
     // Past the harness, which keeps what a passing test prints to itself.
     let _ = writeln!(std::io::stderr().lock(), "{line}");

@@ -38,7 +38,7 @@ async fn python(broker: &Broker, arguments: &[&str]) -> Option<Value> {
 async fn kcat(arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Option<String> {
     let found = Command::new("kcat").arg("-V").output().await.is_ok();
     if !found {
-        peers::skip("kcat", "README.md");
+        peers::skip_program("kcat");
         return None;
     }
     Some(output(Command::new("kcat").args(arguments)).await)
