@@ -6,6 +6,7 @@ use crate::error::Errors;
 use crate::expand::{self, Opening, Plan};
 use crate::item;
 use crate::kafka;
+use crate::kafka_producer::{self, Producer};
 use crate::run;
 use crate::words;
 use proc_macro2::TokenStream;
@@ -35,15 +36,7 @@ pub(crate) fn kafka_consumer(args: TokenStream, item: TokenStream) -> TokenStrea
         return with_errors(errors, item);
     };
     let head = kafka::head_without_marker(&function);
-    let body = &function.body;
-    let (attrs, inner) = (&function.inner_attrs, function.body.stream());
-    let untouched = if kafka::is_marked(&function) {
-        let mut group = proc_macro2::Group::new(proc_macro2::Delimiter::Brace, quote::quote!(#attrs #inner));
-        group.set_span(body.span());
-        quote::quote!(#head #group)
-    } else {
-        item
-    };
+    let untouched = if kafka::is_marked(&function) { unwrapped(&head, &function) } else { item };
     let wraps = check::function(&args, &function, "kafka_consumer", &mut errors);
     run::check(&args, &function, &mut errors);
     let rt = expand::private(&args);
@@ -59,6 +52,40 @@ pub(crate) fn kafka_consumer(args: TokenStream, item: TokenStream) -> TokenStrea
     let plan = Plan { args: &args, default_name: "process".to_owned(), opening, function: Some(&function) };
     let expanded = expand::function(&plan, &function, &head);
     with_errors(errors, quote::quote!(#expanded #module))
+}
+
+pub(crate) fn kafka_producer(args: TokenStream, item: TokenStream) -> TokenStream {
+    let mut errors = Errors::default();
+    let mut args = args::parse(args, &kafka_producer::KAFKA_PRODUCER, &mut errors);
+    args.kind = Some(args::Kind::Producer);
+    let Some(function) = item::parse(&item, "kafka_producer", &mut errors) else {
+        return with_errors(errors, item);
+    };
+    let untouched = if kafka_producer::is_marked(&function) {
+        unwrapped(&kafka_producer::head_without_marker(&function), &function)
+    } else {
+        item
+    };
+    let wraps = check::function(&args, &function, "kafka_producer", &mut errors);
+    let rt = expand::private(&args);
+    let Some(producer) = Producer::of(&args, &function, &rt, &mut errors) else {
+        return with_errors(errors, untouched);
+    };
+    if !wraps || cfg!(not(feature = "enable")) {
+        return with_errors(errors, untouched);
+    }
+    drop_useless(&mut args, &function);
+    let opening = Opening::Producer(producer);
+    let plan = Plan { args: &args, default_name: "send".to_owned(), opening, function: Some(&function) };
+    with_errors(errors, expand::function(&plan, &function, &kafka_producer::head(&function)))
+}
+
+/// The function as it was written, under another head.
+fn unwrapped(head: &TokenStream, function: &item::Function) -> TokenStream {
+    let (attrs, inner) = (&function.inner_attrs, function.body.stream());
+    let mut group = proc_macro2::Group::new(proc_macro2::Delimiter::Brace, quote::quote!(#attrs #inner));
+    group.set_span(function.body.span());
+    quote::quote!(#head #group)
 }
 
 /// Takes out what was already reported and would only cause a second error in the expansion.

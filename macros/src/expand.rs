@@ -5,6 +5,7 @@
 use crate::args::{Args, ErrMode, Kind, Name, Returns};
 use crate::fields::{Field, Mode, Value, as_str_literal};
 use crate::item::{Function, Returned, is_infer, is_static_str, nameable};
+use crate::kafka_producer::{self, Producer};
 use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
 use syn::spanned::Spanned as _;
@@ -27,6 +28,8 @@ pub(crate) enum Opening {
         batch: bool,
         options: TokenStream,
     },
+    /// `RT::kafka::open_produce(&mut span, &mut producing, ..)`
+    Producer(Producer),
 }
 
 /// What an expansion is made of, apart from the user's code.
@@ -64,7 +67,9 @@ pub(crate) fn function(plan: &Plan<'_>, function: &Function, head: &TokenStream)
     let ignore = matches!(plan.args.err, Some(ErrMode::Ignore));
     let returned = overruled(function.returned(), function, plan.args.returns);
 
-    let inner = if function.sig.asyncness.is_some() {
+    let inner = if let Opening::Producer(_) = &plan.opening {
+        producer_body(plan, function, &rt, &returned)
+    } else if function.sig.asyncness.is_some() {
         async_body(plan, function, &rt)
     } else {
         match returned {
@@ -152,6 +157,45 @@ fn async_body(plan: &Plan<'_>, function: &Function, rt: &TokenStream) -> TokenSt
     quote!(#wrapper({ #open #slot }, async move #block, #probe).await)
 }
 
+/// The shapes of a producer: its span may be taken over by a record, so it is held by a scope of its own.
+fn producer_body(plan: &Plan<'_>, function: &Function, rt: &TokenStream, returned: &Returned) -> TokenStream {
+    let ret_span = function.return_span();
+    let (span, producing) = (ours("span", Span::call_site()), ours("producing", Span::call_site()));
+    let open = plan.open(rt, &span, Slot::Owned);
+    let scope = quote!(#rt::kafka::scope(#span, #producing));
+    let probe = plan.probe(ret_span);
+    let look = kafka_producer::look(rt, function);
+    let body = &function.body;
+    if function.sig.asyncness.is_some() {
+        let edge = return_edge(function.returned_type().as_ref(), plan.args, ret_span);
+        let block = braces(body, quote!(#edge #body));
+        return quote!(#rt::kafka::produce({ #open #scope }, async move #block, #probe, #look).await);
+    }
+    match returned {
+        Returned::Future { ty, output, boxed } => {
+            let (scoped, future) = (ours("scope", Span::call_site()), ours("future", ret_span));
+            let ty = nameable(ty);
+            let output = output.as_ref().map_or_else(|| quote!(_), |ty| nameable(ty).into_token_stream());
+            let wrapped = quote!(#rt::kafka::produce(#scoped, #future, #probe, #look));
+            let wrapped = if *boxed { quote!(#rt::boxed(#wrapped)) } else { wrapped };
+            quote! {
+                #open
+                let #scoped = #scope;
+                let #future = #rt::kafka::future_within::<#output, #ty, _>(&#scoped, move || #body);
+                #wrapped
+            }
+        }
+        Returned::Value(ty) => {
+            let ty = nameable(ty);
+            let call = quote_spanned!(Span::mixed_site().located_at(ret_span)=> produce_sync);
+            quote!(#open #rt::kafka::#call::<#ty, _, _, _>(#scope, move || #body, #probe, #look))
+        }
+        Returned::Nothing | Returned::Never | Returned::Stream { .. } => {
+            quote!(#open #rt::kafka::produce_sync::<(), _, _, _>(#scope, move || #body, #probe, #look))
+        }
+    }
+}
+
 /// Tells the async block its type, at the user's return type, so that a mismatch is reported against it.
 fn return_edge(ty: Option<&Type>, args: &Args, at: Span) -> TokenStream {
     match ty {
@@ -205,10 +249,19 @@ impl Plan<'_> {
         };
         let condition = self.condition(rt, span, slot);
         let sets = self.args.fields.iter().enumerate().map(|(index, field)| self.set(span, index, field));
-        let measure = self.measure().map(|measure| quote!(let mut #measure = #rt::kafka::Measure::idle();));
+        let beside = match &self.opening {
+            Opening::Plain => None,
+            Opening::Consumer { .. } => {
+                self.measure().map(|measure| quote!(let mut #measure = #rt::kafka::Measure::idle();))
+            }
+            Opening::Producer(_) => {
+                let producing = ours("producing", Span::call_site());
+                Some(quote!(let mut #producing = #rt::kafka::Producing::idle();))
+            }
+        };
         quote! {
             let mut #span = #rt::#ty::idle(#site);
-            #measure
+            #beside
             if #condition { #(#sets)* }
         }
     }
@@ -286,6 +339,10 @@ impl Plan<'_> {
             let rt = private_at(self.args, message.span());
             let at = Span::mixed_site().located_at(message.span());
             return quote_spanned!(at=> #rt::kafka::#call(&mut #span, &mut #measure, &#message, || #options));
+        }
+        if let Opening::Producer(producer) = &self.opening {
+            let producing = ours("producing", Span::call_site());
+            return producer.condition(rt, self.function, span, &producing);
         }
         let options = self.options(rt);
         let verb = match slot {
@@ -383,6 +440,10 @@ impl Plan<'_> {
             None if self.function.is_some_and(Function::returns_nothing) => {
                 quote_spanned!(at=> |_| #rt::Outcome::None)
             }
+            None if matches!(self.opening, Opening::Producer(_)) => quote_spanned!(at=> |#r| {
+                use #rt::{kafka::probe_kafka::*, probe::*};
+                (&&&&&&#rt::Probe(#r)).outcome()
+            }),
             None => quote_spanned!(at=> |#r| { use #rt::probe::*; (&&&&&#rt::Probe(#r)).outcome() }),
         }
     }

@@ -33,6 +33,18 @@ enum Setting {
     Headers(Vec<(LitStr, LitStr)>),
     Header(&'static str, LitStr),
     Switch(&'static str, bool),
+    Existing(&'static str),
+}
+
+impl KafkaArgs {
+    pub(crate) fn push_existing(&mut self, existing: &'static str) {
+        self.0.push(Setting::Existing(existing));
+    }
+
+    /// The calls on the builder of options, in the order in which the arguments were written.
+    pub(crate) fn calls<'a>(&'a self, rt: &'a TokenStream) -> impl Iterator<Item = TokenStream> + 'a {
+        self.0.iter().map(|setting| setting.call(rt))
+    }
 }
 
 pub(crate) const KAFKA_CONSUMER: Grammar = Grammar {
@@ -70,7 +82,7 @@ pub(crate) const KAFKA_CONSUMER: Grammar = Grammar {
 
 macro_rules! texts {
     ($($word:ident)*) => {
-        $(fn $word(args: &mut Args, input: ParseStream<'_>) -> syn::Result<()> {
+        $(pub(crate) fn $word(args: &mut Args, input: ParseStream<'_>) -> syn::Result<()> {
             let value = not_empty(expression(input)?, stringify!($word))?;
             args.kafka.0.push(Setting::Text(stringify!($word), value));
             Ok(())
@@ -81,7 +93,7 @@ texts!(topic group client_id template operation);
 
 macro_rules! header_names {
     ($($word:ident)*) => {
-        $(fn $word(args: &mut Args, input: ParseStream<'_>) -> syn::Result<()> {
+        $(pub(crate) fn $word(args: &mut Args, input: ParseStream<'_>) -> syn::Result<()> {
             let header = header_name(input)?;
             args.kafka.0.push(Setting::Header(stringify!($word), header));
             Ok(())
@@ -92,7 +104,7 @@ header_names!(message_id conversation_id);
 
 macro_rules! switches {
     ($($word:ident)*) => {
-        $(fn $word(args: &mut Args, input: ParseStream<'_>) -> syn::Result<()> {
+        $(pub(crate) fn $word(args: &mut Args, input: ParseStream<'_>) -> syn::Result<()> {
             let on = choice(input, stringify!($word), &[("on", true), ("off", false)])?;
             args.kafka.0.push(Setting::Switch(stringify!($word), on));
             Ok(())
@@ -171,7 +183,7 @@ pub(crate) fn milliseconds(text: &str) -> Option<u64> {
     number.parse::<u64>().ok()?.checked_mul(unit)
 }
 
-fn key(args: &mut Args, input: ParseStream<'_>) -> syn::Result<()> {
+pub(crate) fn key(args: &mut Args, input: ParseStream<'_>) -> syn::Result<()> {
     const WORDS: [&str; 3] = ["utf8(max = 64)", "off", "with(path)"];
     let word = input
         .call(Ident::parse_any)
@@ -230,7 +242,7 @@ fn key_function(content: ParseStream<'_>) -> syn::Result<Path> {
     if content.is_empty() { Ok(path) } else { Err(wrong(content.error(""))) }
 }
 
-fn headers(args: &mut Args, input: ParseStream<'_>, errors: &mut Errors) {
+pub(crate) fn headers(args: &mut Args, input: ParseStream<'_>, errors: &mut Errors) {
     let mut captured: Vec<(LitStr, LitStr)> = Vec::new();
     while !input.is_empty() {
         match captured_header(input) {
@@ -365,7 +377,12 @@ fn batch_of(ty: &Type) -> Option<&Type> {
 
 /// The function's tokens before the body, without the marker.
 pub(crate) fn head_without_marker(function: &Function) -> TokenStream {
-    if !is_marked(function) {
+    head_without(function, is_marker)
+}
+
+/// The function's tokens before the body, without a marker.
+pub(crate) fn head_without(function: &Function, is_marker: fn(&syn::Attribute) -> bool) -> TokenStream {
+    if !is_marked_by(function, is_marker) {
         return function.head.clone();
     }
     let mut sig = function.sig.clone();
@@ -435,6 +452,10 @@ impl Setting {
             Setting::MaxAge(Some(ms)) => {
                 quote!(.parent_max_age(::core::option::Option::Some(::core::time::Duration::from_millis(#ms))))
             }
+            Setting::Existing(existing) => {
+                let existing = Ident::new(existing, proc_macro2::Span::mixed_site());
+                quote!(.existing(#rt::kafka::Existing::#existing))
+            }
             Setting::KeyOff => quote!(.key(#rt::kafka::KeyText::Off)),
             Setting::KeyUtf8(max) => quote!(.key(#rt::kafka::KeyText::Utf8 { max_bytes: #max })),
             Setting::KeyWith(path) => quote!(.key(#rt::kafka::KeyText::With(#path))),
@@ -458,6 +479,10 @@ impl Setting {
 
 /// Whether a parameter carries the marker, which the compiler does not know.
 pub(crate) fn is_marked(function: &Function) -> bool {
+    is_marked_by(function, is_marker)
+}
+
+pub(crate) fn is_marked_by(function: &Function, is_marker: fn(&syn::Attribute) -> bool) -> bool {
     function.sig.inputs.iter().any(|input| match input {
         FnArg::Typed(arg) => arg.attrs.iter().any(is_marker),
         FnArg::Receiver(_) => false,

@@ -22,6 +22,7 @@ mod inline;
 mod item;
 mod kafka;
 mod kafka_message;
+mod kafka_producer;
 mod run;
 #[cfg(test)]
 mod tests;
@@ -40,6 +41,11 @@ pub fn traced_span(args: TokenStream, item: TokenStream) -> TokenStream {
 #[proc_macro_attribute]
 pub fn kafka_consumer(args: TokenStream, item: TokenStream) -> TokenStream {
     attribute::kafka_consumer(args.into(), item.into()).into()
+}
+
+#[proc_macro_attribute]
+pub fn kafka_producer(args: TokenStream, item: TokenStream) -> TokenStream {
+    attribute::kafka_producer(args.into(), item.into()).into()
 }
 
 #[proc_macro]

@@ -83,6 +83,8 @@ pub use span::{ErrorInfo, ErrorType, FieldValue, ToElement, ToValue};
 pub use throughline_macros::TraceContext;
 #[doc = include_str!("../docs/kafka_consumer.md")]
 pub use throughline_macros::kafka_consumer;
+#[doc = include_str!("../docs/kafka_producer.md")]
+pub use throughline_macros::kafka_producer;
 #[doc = include_str!("../docs/record.md")]
 pub use throughline_macros::record;
 #[doc = include_str!("../docs/span.md")]

@@ -102,6 +102,7 @@ fn jaeger() {
     }
 }
 
+/// kafka.md T-14.
 #[test]
 fn several_formats_are_all_written_and_the_last_one_wins() {
     let both = Propagator::new([Format::TraceContext, Format::B3, Format::TraceContext]);
@@ -143,6 +144,7 @@ fn http_header_map_keeps_the_order_of_repeated_values() {
     assert_eq!(map.get("accept").unwrap(), "a");
 }
 
+/// kafka.md T-11.
 #[test]
 fn refusals_are_counted_by_reason() {
     let before = refused().count(Refusal::Traceparent);
@@ -176,6 +178,7 @@ impl TextMapPropagator for Company {
 }
 
 /// The global propagator is one per process, so its life is one test.
+/// kafka.md T-14, T-15.
 #[test]
 fn the_global_propagator_decides() {
     let mut headers: Vec<(String, Option<Vec<u8>>)> = vec![("X-MANY".to_owned(), Some(b"1".to_vec()))];

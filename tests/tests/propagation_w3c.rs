@@ -46,6 +46,7 @@ fn state(values: &[&str]) -> Option<String> {
     forwarded_state(&list)
 }
 
+/// kafka.md T-4.
 #[test]
 fn traceparent_that_continues_the_trace() {
     for value in [
@@ -62,6 +63,7 @@ fn traceparent_that_continues_the_trace() {
     }
 }
 
+/// kafka.md T-4, T-10.
 #[test]
 fn traceparent_that_starts_a_new_trace() {
     for value in [
@@ -102,6 +104,7 @@ fn traceparent_that_starts_a_new_trace() {
     }
 }
 
+/// kafka.md T-12.
 #[test]
 fn header_names_are_read_in_any_case() {
     for name in ["traceparent", "TraceParent", "TRACEPARENT", "TrAcEpArEnT"] {
@@ -114,6 +117,7 @@ fn header_names_are_read_in_any_case() {
     assert_eq!(forwarded_state(&mixed).as_deref(), Some("foo=1"));
 }
 
+/// kafka.md T-6.
 #[test]
 fn duplicates_take_the_last_or_start_a_new_trace() {
     let other = format!("00-{}-{SPAN}-01", "a".repeat(32));
@@ -129,6 +133,7 @@ fn duplicates_take_the_last_or_start_a_new_trace() {
     assert_eq!(continued(&one_good).as_deref(), Some(TRACE));
 }
 
+/// kafka.md T-5.
 #[test]
 fn flags_sampled_and_random_are_carried_on() {
     for (given, expected) in [("00", 0), ("01", 1), ("02", 2), ("03", 3), ("ff", 3), ("fc", 0)] {
@@ -140,6 +145,7 @@ fn flags_sampled_and_random_are_carried_on() {
     }
 }
 
+/// kafka.md T-4.
 #[test]
 fn future_versions_are_written_on_as_version_00() {
     let mut next = Headers::new();
@@ -147,6 +153,7 @@ fn future_versions_are_written_on_as_version_00() {
     assert_eq!(next, headers([("traceparent", GOOD)]));
 }
 
+/// kafka.md T-7.
 #[test]
 fn tracestate_lists_are_joined_in_order() {
     assert_eq!(state(&["foo=1", "bar=2"]).as_deref(), Some("foo=1,bar=2"));
@@ -206,6 +213,7 @@ fn tracestate_keys_and_values_of_level_2() {
     }
 }
 
+/// kafka.md T-8.
 #[test]
 fn tracestate_over_its_limits_is_dropped_whole() {
     let members = |n: usize| (0..n).map(|i| format!("bar{i:02}=1")).collect::<Vec<_>>().join(",");
@@ -246,6 +254,7 @@ fn baggage_members_that_break_the_grammar_are_left_out() {
     assert_eq!(kept, ["also=2", "eq=a=b", "good=1"]);
 }
 
+/// kafka.md T-9.
 #[test]
 fn baggage_over_its_limits_is_dropped_whole() {
     let members = |n: usize| (0..n).map(|i| format!("k{i}=1")).collect::<Vec<_>>().join(",");
@@ -258,6 +267,7 @@ fn baggage_over_its_limits_is_dropped_whole() {
     assert_eq!(with(&format!("a=1,b={}", "x".repeat(8_186))).baggage().len(), 2);
 }
 
+/// kafka.md T-1.
 #[test]
 fn ten_hops_leave_one_traceparent() {
     let mut list =
@@ -272,6 +282,7 @@ fn ten_hops_leave_one_traceparent() {
     );
 }
 
+/// kafka.md T-2.
 #[test]
 fn without_a_span_the_trace_headers_pass_through() {
     let mut list = headers([("traceparent", GOOD), ("tracestate", "a=1"), ("baggage", "old=1")]);
@@ -333,6 +344,7 @@ fn nearly_traceparent() -> impl Strategy<Value = Vec<u8>> {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 20_000, failure_persistence: None, ..ProptestConfig::default() })]
 
+    /// kafka.md T-15.
     #[test]
     fn both_parsers_agree(value in nearly_traceparent()) {
         prop_assert_eq!(codec::parse_traceparent(&value), naive(&value));

@@ -187,6 +187,7 @@ fn damage(stream: TokenStream, left: &mut usize, how: u8) -> TokenStream {
 fn expand_all(args: &TokenStream, item: &TokenStream) {
     let _ = crate::attribute::traced_span(args.clone(), item.clone());
     let _ = crate::attribute::kafka_consumer(args.clone(), item.clone());
+    let _ = crate::attribute::kafka_producer(args.clone(), item.clone());
     let _ = crate::inline::span(args.clone());
     let _ = crate::inline::record(args.clone());
     let _ = crate::derive::trace_context(item.clone());

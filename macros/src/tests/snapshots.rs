@@ -74,6 +74,19 @@ fn kafka_consumer() {
     check(&expansion, &expect_file!["../../snapshots/kafka_consumer.rs"]);
 }
 
+#[test]
+fn kafka_producer() {
+    let expand = |args: &str, item: &str| crate::attribute::kafka_producer(tokens(args), tokens(item));
+    let send = expand(
+        "topic = \"orders\", existing = keep, fields(attempt)",
+        "async fn send(producer: &FutureProducer, record: FutureRecord<'_, K, P>, attempt: u8) -> OwnedDeliveryResult { \
+         producer.send(record, WAIT).await }",
+    );
+    check(&send, &expect_file!["../../snapshots/kafka_producer_send.rs"]);
+    let create = expand("", "fn build(&self, id: u64) -> Result<Record, Error> { Record::of(id) }");
+    check(&create, &expect_file!["../../snapshots/kafka_producer_create.rs"]);
+}
+
 /// A macro in expression position, as the tail of a function, so that it can be formatted.
 fn as_function(expression: &TokenStream) -> TokenStream {
     quote::quote!(fn expression() { #expression })

@@ -2,7 +2,6 @@
 //!
 //! Needs the feature `kafka`. The conventions are OpenTelemetry's for messaging and Kafka, 1.44.
 
-#[allow(dead_code, reason = "opened by `#[kafka_producer]`")]
 mod adopted;
 mod attributes;
 mod batch_send;
@@ -27,6 +26,7 @@ mod native;
 mod options;
 mod outgoing;
 mod process;
+mod produce;
 mod producer;
 mod received;
 mod record;
@@ -59,6 +59,11 @@ pub use message_error::{BoxError, DecodeError, EncodeError};
 pub use options::{CapturedHeader, ContextMode, KeyText, ProcessOptions};
 pub use outgoing::{Created, OutgoingBaseRecord, OutgoingRecord, WithCreation};
 pub use process::{process, process_batch, process_sync};
+#[doc(hidden)]
+pub use produce::{
+    InHeaders, InRecord, Made, Placed, Produce, ProducerOptions, Producing, Scope, SendParameter, SentRecord,
+    TypeOf, future_within, look, open_produce, probe_kafka, produce, produce_sync, scope,
+};
 pub use producer::{TracedContext, TracedProducer};
 pub use received::Received;
 pub use record::{Record, RecordValue};

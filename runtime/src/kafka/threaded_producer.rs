@@ -190,8 +190,14 @@ where
         let partitioner = user.get_custom_partitioner().is_some();
         let partitioner =
             partitioner.then(|| TracedPartitioner { user: Arc::clone(&user), partitioner: PhantomData });
+        let mut native = config.clone();
+        if partitioner.is_some() && config.get("partitioner").is_none() {
+            // `rdkafka` (0.39) writes its callback into the topic's part of the configuration, which is a null pointer
+            // until a setting of that part is given. This is the default.
+            native.set("partitioner", "consistent_random");
+        }
         let context = TracedProducerContext { user, partitioner };
-        let producer = ThreadedProducer::from_config_and_context(config, context)?;
+        let producer = ThreadedProducer::from_config_and_context(&native, context)?;
         let profile = Profile { client: Arc::new(Client::of(config)), options: SendOptions::new() };
         let shared = Arc::new(Shared { producer, pending: Arc::default() });
         Ok(TracedThreadedProducer { shared, profile: Arc::new(profile) })

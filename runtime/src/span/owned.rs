@@ -96,6 +96,12 @@ impl OwnedSpan {
         self.close(0);
     }
 
+    /// Remembers that what is inside panicked: what ends the span is a later drop, perhaps after the panic was caught.
+    #[cfg(feature = "kafka")]
+    pub(crate) fn panicked(&mut self) {
+        self.core.panicked_in_poll();
+    }
+
     /// Ends the span as cancelled: it was given up before its end.
     pub fn cancel(mut self) {
         self.close(flag::CANCELLED);

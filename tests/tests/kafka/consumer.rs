@@ -204,6 +204,7 @@ fn structure(
     format!("{} [{}]", name(span.parent_span_id), links.join(" "))
 }
 
+/// kafka.md C-1, C-2.
 #[test]
 fn context_decides_between_parent_link_and_root() {
     use ContextMode::{Link, NewRoot, Parent, ParentOrLink};

@@ -145,6 +145,7 @@ async fn a_malformed_traceparent_starts_a_new_trace_and_keeps_the_message() {
 }
 
 /// F-M3: a flood of headers costs bounded time, and the nearest writer is still found.
+/// kafka.md T-10, T-11.
 #[test]
 fn a_flood_of_headers_is_read_from_the_end() {
     let (cx, _) = root();

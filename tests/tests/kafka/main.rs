@@ -3,11 +3,14 @@
 //! The numbers in the comments are those of the conventions that the room `kafka` keeps to.
 
 mod consumer;
+mod conventions;
 mod headers;
 mod meters;
 mod metrics;
 mod parameters;
 mod producer;
+mod producer_attribute;
 mod receive;
 mod records;
 mod support;
+mod threaded_producer;

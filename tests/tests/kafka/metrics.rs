@@ -2,11 +2,13 @@
 
 use opentelemetry::Context;
 use rdkafka::message::{OwnedHeaders, OwnedMessage, Timestamp};
-use throughline::kafka::{ProcessOptions, process, process_batch, process_sync};
+use throughline::kafka::{
+    ProcessOptions, Record, SendOptions, TracedProducer, process, process_batch, process_sync,
+};
 use throughline::{ErrorType, inject_context, kafka_consumer};
 
 use super::meters::{measure, point, points};
-use super::support::{named, root, spans};
+use super::support::{Broker, named, root, spans};
 
 const PROCESS: &str = "messaging.process.duration";
 const CONSUMED: &str = "messaging.client.consumed.messages";
@@ -195,4 +197,62 @@ async fn the_measured_time_is_the_spans() {
     let slack = 1e-3;
     let lasted = lasted.as_secs_f64();
     assert!(inside.as_secs_f64() - slack <= lasted && lasted <= outside.as_secs_f64() + slack);
+}
+
+const OPERATION: &str = "messaging.client.operation.duration";
+const SENT: &str = "messaging.client.sent.messages";
+const WAIT: std::time::Duration = std::time::Duration::from_secs(10);
+
+/// M-1, M-2, M-5, M-6.
+#[tokio::test]
+async fn sends_are_counted_at_their_reports_and_measured() {
+    measure();
+    let broker = Broker::start();
+    let topic = "metrics.sent";
+    broker.cluster.create_topic(topic, 1, 1).unwrap();
+    let producer: TracedProducer = broker.config().set("message.max.bytes", "2000").create().unwrap();
+    let record = Record::to(topic).with_key("never-an-attribute").with_value("{}");
+    for _ in 0..2 {
+        producer.send_record(&record, WAIT).await.unwrap();
+    }
+    for sent in producer.send_batch(&[record.clone(), record.clone(), record.clone()], WAIT).await {
+        sent.unwrap();
+    }
+    producer.with_options(SendOptions::new().metrics(false)).send_record(&record, WAIT).await.unwrap();
+    // Refused by librdkafka: not sent, and yet an operation that failed.
+    let large = Record::to(topic).with_value(vec![0; 3000]);
+    producer.send_record(&large, WAIT).await.unwrap_err();
+    // Refused by the broker: sent.
+    let refusal = rdkafka::types::RDKafkaRespErr::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED;
+    broker.cluster.request_errors(rdkafka::types::RDKafkaApiKey::Produce, &[refusal]);
+    producer.send_record(&record, WAIT).await.unwrap_err();
+
+    let sent = points(SENT, topic);
+    let counts: Vec<_> = sent.iter().map(|point| (point.get("error.type"), point.count)).collect();
+    assert_eq!(counts.len(), 2, "{counts:?}");
+    assert!(counts.contains(&(None, 5)), "{counts:?}");
+    assert!(counts.contains(&(Some("TOPIC_AUTHORIZATION_FAILED"), 1)), "{counts:?}");
+    let well = sent.iter().find(|point| point.get("error.type").is_none()).unwrap();
+    let keys: Vec<_> = well.attributes.keys().map(String::as_str).collect();
+    let expected = [
+        "messaging.destination.name",
+        "messaging.destination.partition.id",
+        "messaging.operation.name",
+        "messaging.system",
+        "server.address",
+        "server.port",
+    ];
+    assert_eq!((keys.as_slice(), well.unit.as_str()), (&expected[..], "{message}"));
+
+    let took = points(OPERATION, topic);
+    let counts: Vec<_> = took
+        .iter()
+        .map(|point| (point.get("error.type"), point.get("messaging.destination.partition.id"), point.count))
+        .collect();
+    // A batch is one operation, whose records may be of many partitions.
+    assert!(counts.contains(&(None, Some("0"), 2)) && counts.contains(&(None, None, 1)), "{counts:?}");
+    assert!(counts.iter().any(|(error, ..)| *error == Some("MESSAGE_TOO_LARGE")), "{counts:?}");
+    assert_eq!(counts.len(), 4, "{counts:?}");
+    assert_eq!((took[0].bounds.as_slice(), took[0].unit.as_str()), (&BUCKETS[..], "s"));
+    assert!(took.iter().all(|point| point.get("messaging.operation.type") == Some("send")));
 }

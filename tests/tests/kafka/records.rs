@@ -24,6 +24,7 @@ fn all<'s>(spans: &'s [SpanData], name: &str) -> Vec<&'s SpanData> {
     spans.iter().filter(|span| span.name == name).collect()
 }
 
+/// P-1, P-3: a header per field of the propagator, its name in lower case, its value text.
 #[tokio::test]
 async fn a_record_is_sent_with_the_context_of_its_send() {
     let broker = Broker::start();
@@ -39,7 +40,10 @@ async fn a_record_is_sent_with_the_context_of_its_send() {
     let message = soon(consumer.recv()).await.unwrap();
     let created = extract_trace_context(&message).span().span_context().clone();
     assert_eq!(created.span_id(), send.span_context.span_id());
-    assert_eq!(message.headers().unwrap().get(0).key, "x-tenant");
+    let headers = message.headers().unwrap();
+    let names: Vec<_> = headers.iter().map(|header| header.key).collect();
+    assert_eq!(names, ["x-tenant", "traceparent"]);
+    assert_eq!(headers.get(1).value.map(<[u8]>::len), Some(55));
     assert_eq!((message.key(), message.payload()), (Some(&b"order-7"[..]), Some(&b"{}"[..])));
 }
 

@@ -46,6 +46,14 @@ impl Timer {
         }
     }
 
+    /// Whether it measures.
+    pub(super) fn is_on(self) -> bool {
+        #[cfg(feature = "metrics")]
+        return self.begun.is_some();
+        #[cfg(not(feature = "metrics"))]
+        false
+    }
+
     /// Reads the clock if a meter provider is set.
     #[inline]
     pub(super) fn start() -> Self {
