@@ -80,7 +80,7 @@ pub(crate) fn nested(input: ParseStream<'_>, word: &str, grammar: &Grammar, erro
     let mut args = Args::default();
     read_all(input, grammar, &mut args, errors);
     if let Some(Name::Literal(name)) = &args.name {
-        errors.over(name, format_args!("`{word}(..)` has no name; remove {}", as_written(name)));
+        errors.over(name, format_args!("`{word}(..)` has no name; remove `{}`", as_written(name)));
     }
     args
 }

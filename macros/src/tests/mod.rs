@@ -1,6 +1,7 @@
 //! What the macros accept, refuse and expand to, without a compiler.
 
 mod broken_input;
+mod run_words;
 mod snapshots;
 
 use proc_macro2::TokenStream;

@@ -87,6 +87,17 @@ fn kafka_producer() {
     check(&create, &expect_file!["../../snapshots/kafka_producer_create.rs"]);
 }
 
+#[test]
+fn kafka_run() {
+    let args = "topic = \"orders\", group = GROUP, context = link, fields(order.id = order.id), \
+                run(concurrency = by_key(64), retry(attempts = 5, when = Error::is_transient), dead_letter = \"dlq\")";
+    let expansion = crate::attribute::kafka_consumer(
+        tokens(args),
+        tokens("pub(crate) fn handle(order: Order) { store(order) }"),
+    );
+    check(&expansion, &expect_file!["../../snapshots/kafka_run.rs"]);
+}
+
 /// A macro in expression position, as the tail of a function, so that it can be formatted.
 fn as_function(expression: &TokenStream) -> TokenStream {
     quote::quote!(fn expression() { #expression })
