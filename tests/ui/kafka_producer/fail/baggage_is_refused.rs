@@ -1,0 +1,6 @@
+use throughline::kafka_producer;
+
+#[kafka_producer(baggage = off)]
+fn send() {}
+
+fn main() {}

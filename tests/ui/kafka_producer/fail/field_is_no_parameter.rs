@@ -1,0 +1,6 @@
+use throughline::kafka_producer;
+
+#[kafka_producer(fields(id))]
+fn send() {}
+
+fn main() {}

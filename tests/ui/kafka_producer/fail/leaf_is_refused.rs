@@ -1,0 +1,6 @@
+use throughline::kafka_producer;
+
+#[kafka_producer(leaf)]
+fn send() {}
+
+fn main() {}

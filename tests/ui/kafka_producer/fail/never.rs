@@ -1,0 +1,8 @@
+use throughline::kafka_producer;
+
+#[kafka_producer]
+fn send() -> ! {
+    loop {}
+}
+
+fn main() {}

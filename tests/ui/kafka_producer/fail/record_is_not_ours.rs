@@ -1,0 +1,10 @@
+use throughline::kafka_producer;
+
+struct Record;
+
+#[kafka_producer]
+fn send(record: Record) {
+    let _ = record;
+}
+
+fn main() {}
