@@ -341,6 +341,10 @@ impl Load {
 
     /// Ends the producers and waits until everything that they sent is done.
     pub(crate) async fn rests(&mut self) {
+        self.rests_with(&[]).await;
+    }
+
+    async fn rests_with(&mut self, members: &[RunnerHandle]) {
         self.stop.send_replace(true);
         for producer in self.producers.drain(..) {
             producer.await.unwrap();
@@ -351,9 +355,13 @@ impl Load {
             progress.done == progress.acknowledged
         };
         if !becomes_true(REST, all_done).await {
-            let records = self.checker.records();
-            let verdict = Verdict::of(&records, Order::Partition, &[], &self.telemetry.flush(WAIT));
-            panic!("not everything is done within {REST:?}: {:?}\n{verdict}", self.checker.progress());
+            let (records, seen) = (self.checker.records(), self.spans.seen());
+            let verdict = Verdict::of(&records, Order::Partition, &seen.process, &self.telemetry.flush(WAIT));
+            let health: Vec<_> = members.iter().map(RunnerHandle::health).collect();
+            panic!(
+                "not everything is done within {REST:?}: {:?}\n{verdict}\n{health:#?}",
+                self.checker.progress()
+            );
         }
     }
 
@@ -402,7 +410,7 @@ impl Load {
 
     /// Closes the members, and judges.
     pub(crate) async fn judged(mut self, order: Order, members: Vec<RunnerHandle>) -> Judged {
-        self.rests().await;
+        self.rests_with(&members).await;
         // Before they are closed: while a classic group loses members, the embedded broker refuses commits.
         self.all_committed().await;
         let mut reports = Vec::new();
@@ -452,7 +460,18 @@ impl Load {
     /// The offsets that the group has in the broker, by partition.
     pub(crate) async fn committed(&self) -> Vec<i64> {
         let (config, partitions) = (config(self.bootstrap()), self.partitions);
-        tokio::task::spawn_blocking(move || committed(&observing(config), partitions).unwrap()).await.unwrap()
+        let asked = tokio::task::spawn_blocking(move || {
+            let consumer = observing(config);
+            let deadline = std::time::Instant::now() + WAIT;
+            loop {
+                match committed(&consumer, partitions) {
+                    Ok(committed) => return committed,
+                    // A fault that the row left behind.
+                    Err(error) => assert!(std::time::Instant::now() < deadline, "{error}"),
+                }
+            }
+        });
+        asked.await.unwrap()
     }
 
     /// Sends so many bytes to partition 0, past the checker, and gives the first offset that the log still has.

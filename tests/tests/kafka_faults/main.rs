@@ -10,6 +10,9 @@ mod hold;
 mod load;
 mod long;
 mod messages;
+#[allow(dead_code, reason = "others read more of a measurement")]
+#[path = "../kafka/meters.rs"]
+mod meters;
 mod network;
 mod outages;
 mod producers;

@@ -1,15 +1,19 @@
 //! Rows M1 to M6: what may stand in a log. Nothing panics, every message is processed, and what can be read is read.
 
-use std::time::SystemTime;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant, SystemTime};
 
 use opentelemetry::trace::{FutureExt as _, Status, TraceContextExt as _, TraceId};
 use opentelemetry::{Context, Value};
 use opentelemetry_sdk::trace::SpanData;
-use rdkafka::Message as _;
+use rdkafka::consumer::Consumer as _;
 use rdkafka::message::{BorrowedMessage, Header, OwnedHeaders, OwnedMessage, Timestamp};
 use rdkafka::producer::FutureRecord;
+use rdkafka::{Message as _, Offset, TopicPartitionList};
 use throughline::kafka::{
-    CapturedHeader, Headers, ProcessOptions, Record, TracedProducer, process, process_batch,
+    CapturedHeader, Consumer, Headers, ProcessOptions, Record, RunnerHandle, TracedProducer, process,
+    process_batch, tracked,
 };
 use throughline::propagation::{Refusal, refused};
 use throughline::{Exporter, Setup, inject_context};
@@ -283,6 +287,87 @@ async fn m4_gaps_and_transaction_markers_are_passed() {
         .collect();
     assert_eq!(offsets, ["0", "4", "7"]);
     assert_eq!(end_offset(&producer), 8);
+}
+
+/// A member of a group of its own that counts what it handles.
+fn runner(cluster: &Cluster, group: &str) -> (RunnerHandle, Arc<AtomicUsize>) {
+    let handled = Arc::new(AtomicUsize::new(0));
+    let counts = Arc::clone(&handled);
+    let handler = move |record: Record| {
+        assert_eq!(record.topic(), TOPIC);
+        counts.fetch_add(1, Ordering::Relaxed);
+        async {}
+    };
+    let mut config = config(&cluster.bootstrap());
+    config
+        .set("group.protocol", "consumer")
+        .set("auto.offset.reset", "earliest")
+        .set("fetch.wait.max.ms", "10");
+    let consumer = Consumer::from_config(config).group(group).topics([TOPIC]);
+    (consumer.commit(tracked(Duration::from_millis(50), 100)).start(handler).unwrap(), handled)
+}
+
+/// Waits until a group has committed this offset.
+async fn commits(cluster: &Cluster, group: &str, offset: i64) {
+    let mut config = config(&cluster.bootstrap());
+    config.set("group.id", group);
+    let asks = move || {
+        let consumer: rdkafka::consumer::BaseConsumer = config.create().unwrap();
+        let deadline = Instant::now() + WAIT;
+        loop {
+            let mut list = TopicPartitionList::new();
+            list.add_partition(TOPIC, 0);
+            let committed = consumer.committed_offsets(list, WAIT).unwrap();
+            if committed.elements()[0].offset() == Offset::Offset(offset) {
+                return;
+            }
+            assert!(Instant::now() < deadline, "{committed:?}");
+        }
+    };
+    soon(tokio::task::spawn_blocking(asks)).await.unwrap();
+}
+
+/// M3: the runner handles what producers of all kinds left in the log, and commits beyond it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn m3_the_runner_handles_hostile_records() {
+    let cluster = cluster(1);
+    let hostile = [
+        RawRecord::with_headers([header([0xff, 0xfe], [0xff]), header("", ""), (Vec::new(), None)]),
+        RawRecord::with_headers([header(vec![b'n'; 32 * 1024], "1"), header(b"n\0m", "1")]),
+        RawRecord::with_headers([header("big", vec![b'm'; 1 << 20])]),
+        RawRecord::with_headers(vec![header("n", [0xff]); 10_000]),
+        RawRecord::with_headers(vec![header("n", ""); 100_001]),
+        RawRecord::with_headers(vec![header("traceparent", "garbage"); 2_000]),
+        RawRecord::with_block(&[2, 200, 1, b'n']),
+        RawRecord::with_block(&[0xff; 20]),
+        RawRecord { key: None, value: None, timestamp_ms: i64::MAX, ..RawRecord::default() },
+        RawRecord { key: Some(vec![0xff]), value: Some(vec![]), timestamp_ms: -5, ..RawRecord::default() },
+    ];
+    let count = hostile.len();
+    for record in hostile {
+        log(&cluster, &RawBatch::of([record]));
+    }
+    let (runner, handled) = runner(&cluster, "hostile");
+    commits(&cluster, "hostile", i64::try_from(count).unwrap()).await;
+    assert_eq!(handled.load(Ordering::Relaxed), count);
+    let report = soon(runner.close(WAIT)).await.unwrap();
+    assert_eq!((report.handled, report.decode_errors, report.panics), (10, 0, 0), "{report:?}");
+}
+
+/// M4: the watermark passes gaps and markers; what lies behind the last record is nobody's to commit.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn m4_the_watermark_passes_gaps_and_markers() {
+    let cluster = cluster(1);
+    let record = || RawRecord::with_headers([]);
+    log(&cluster, &RawBatch::marker());
+    log(&cluster, &RawBatch { records: vec![(0, record()), (4, record())], places: 6, marker: false });
+    log(&cluster, &RawBatch::marker());
+    log(&cluster, &RawBatch::of([record()]));
+    let (runner, handled) = runner(&cluster, "gaps");
+    commits(&cluster, "gaps", 9).await;
+    assert_eq!(handled.load(Ordering::Relaxed), 3);
+    let report = soon(runner.close(WAIT)).await.unwrap();
+    assert_eq!((report.handled, report.unfinished), (3, 0), "{report:?}");
 }
 
 /// M4: headers come through every compression that the build has.

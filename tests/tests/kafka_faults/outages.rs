@@ -160,6 +160,36 @@ alone! {
         assert!(judged.records.sends.len() == judged.verdict.acknowledged, "no send failed in the end");
     }
 
+    /// B3: an error in the answer to a request is no end of anything. The embedded broker keeps no order in its groups
+    /// where JoinGroup and SyncGroup fail, so those two are left out.
+    async fn b3_errors_in_every_answer_under_load() within 150 {
+        use RDKafkaApiKey::*;
+        use RDKafkaRespErr::*;
+        let mut load = Load::start(Protocol::CooperativeSticky, 6);
+        load.produce(8, PAUSE);
+        let members = vec![load.member(), load.member()];
+        load.flows(200).await;
+        for (request, error) in [
+            (Fetch, RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION),
+            (Fetch, RD_KAFKA_RESP_ERR_UNKNOWN),
+            (Fetch, RD_KAFKA_RESP_ERR__TRANSPORT),
+            (Metadata, RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE),
+            (Metadata, RD_KAFKA_RESP_ERR__TRANSPORT),
+            (Heartbeat, RD_KAFKA_RESP_ERR_COORDINATOR_NOT_AVAILABLE),
+            (Heartbeat, RD_KAFKA_RESP_ERR_REBALANCE_IN_PROGRESS),
+            (Heartbeat, RD_KAFKA_RESP_ERR_UNKNOWN_MEMBER_ID),
+            (ListOffsets, RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION),
+            (FindCoordinator, RD_KAFKA_RESP_ERR_COORDINATOR_NOT_AVAILABLE),
+            (OffsetCommit, RD_KAFKA_RESP_ERR_NOT_COORDINATOR),
+            (OffsetCommit, RD_KAFKA_RESP_ERR__TRANSPORT),
+            (Produce, RD_KAFKA_RESP_ERR_NOT_ENOUGH_REPLICAS_AFTER_APPEND),
+        ] {
+            load.mock().request_errors(request, &[error, error]);
+            load.flows(100).await;
+        }
+        let _ = load.judged(Order::Partition, members).await;
+    }
+
     /// B5: a topic that appears later is consumed when it does.
     async fn b5_a_topic_that_appears_later_is_consumed() within 100 {
         let load = Load::start(Protocol::CooperativeSticky, 2);

@@ -18,6 +18,7 @@ use throughline::kafka::{Headers, TracedProducer, TracedThreadedProducer};
 use throughline::propagation::{Refusal, refused};
 use throughline_tests::kafka::proxy::{Fault, Proxy};
 
+use super::meters::{measure, point, points};
 use super::support::{
     TOPIC, WAIT, attribute, cluster, config, consumer, end_offset, messages, named, producer, root, soon,
     spans, text,
@@ -128,23 +129,28 @@ async fn b4_a_full_queue_is_waited_for() {
     }
 }
 
-/// B4: room that does not come in time is `_QUEUE_FULL`, and the record comes back as it went.
+/// B4: room that does not come in time is `_QUEUE_FULL`; the record comes back as it went, and was not sent (M-2).
 #[tokio::test]
 async fn b4_a_queue_that_stays_full_is_an_error() {
+    measure();
     let cluster = cluster(1);
+    cluster.mock().create_topic("full", 1, 1).unwrap();
     let producer: TracedProducer =
         config(&cluster.bootstrap()).set("queue.buffering.max.messages", "1").create().unwrap();
     cluster.mock().broker_down(1).unwrap();
-    let waiting = producer.send_result(record()).unwrap();
+    let full = || Record::to("full").payload("{}");
+    let waiting = producer.send_result(full()).unwrap();
     let (cx, trace) = root();
-    let refused = producer.send(record(), Duration::from_millis(150)).with_context(cx);
+    let refused = producer.send(full(), Duration::from_millis(150)).with_context(cx);
     let (error, message) = soon(refused).await.unwrap_err();
     assert_eq!(error.rdkafka_error_code(), Some(RDKafkaErrorCode::QueueFull));
-    let send = the_send(trace);
-    assert_eq!(text(&send, "error.type").as_deref(), Some("_QUEUE_FULL"));
+    let sends = spans(trace);
+    assert_eq!(text(named(&sends, "send full"), "error.type").as_deref(), Some("_QUEUE_FULL"));
     assert_eq!(Headers::copy_of(&message).len(), 1);
+    assert!(points("messaging.client.sent.messages", "full").is_empty(), "neither has been sent");
     cluster.mock().broker_up(1).unwrap();
     soon(waiting).await.unwrap().unwrap();
+    assert_eq!(point("messaging.client.sent.messages", "full").count, 1);
 }
 
 /// B4: a message that is too large by itself.

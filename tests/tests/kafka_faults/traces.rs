@@ -1,5 +1,7 @@
 //! Rows T1 to T5: trace headers of every kind, through a broker.
 
+use std::time::Duration;
+
 use opentelemetry::baggage::BaggageExt as _;
 use opentelemetry::trace::{FutureExt as _, SpanKind, TraceContextExt as _};
 use opentelemetry::{Context, KeyValue};
@@ -7,7 +9,8 @@ use rdkafka::consumer::StreamConsumer;
 use rdkafka::message::{BorrowedMessage, Header, OwnedHeaders};
 use rdkafka::producer::FutureRecord;
 use throughline::kafka::{
-    Existing, Headers, ProcessOptions, Record, SendOptions, TracedProducer, WithCreation as _, process,
+    Backoff, Consumer, Existing, Headers, ProcessOptions, Record, SendOptions, TracedProducer,
+    WithCreation as _, process,
 };
 use throughline::propagation::{Duplicates, Format, set_duplicates};
 use throughline::{CreationContext, Setup, extract_trace_context, inject_context};
@@ -16,7 +19,8 @@ use throughline_tests::kafka::hostile::{RawBatch, RawHeader, RawRecord};
 
 use super::messages::{carrying, header};
 use super::support::{
-    TOPIC, WAIT, all, cluster, consumer, consumer_of, install, log, named, producer, root, soon, spans,
+    TOPIC, WAIT, all, cluster, config, consumer, consumer_of, install, log, named, producer, root, soon,
+    spans,
 };
 
 const TRACE: &str = "12345678901234567890123456789012";
@@ -489,6 +493,41 @@ async fn t5_custom_contexts_are_kept_and_linked() {
         assert_eq!(extract_trace_context(&message).span().span_context().trace_id(), trace, "{way}");
         let spans = spans(trace);
         assert_eq!(named(&spans, "send orders").span_kind, SpanKind::Producer, "{way}");
+    }
+}
+
+/// T5: a record that failed becomes a dead letter, which is sent again: one traceparent in each, and its reasons stay.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn t5_a_dead_letter_that_is_sent_again_has_one_traceparent() {
+    let path = Path::new();
+    path.cluster.mock().create_topic("dead", 1, 1).unwrap();
+    let (cx, trace) = root();
+    let record = Record::to(TOPIC).with_value("{}").with_header("x", "1");
+    path.producer.send_record(&record, WAIT).with_context(cx).await.unwrap();
+    let mut config = config(&path.cluster.bootstrap());
+    config
+        .set("group.protocol", "consumer")
+        .set("auto.offset.reset", "earliest")
+        .set("fetch.wait.max.ms", "10");
+    let consumer = Consumer::from_config(config).group("dead").topics([TOPIC]).dead_letter("dead");
+    let retries = Backoff::default().attempts(3).initial(Duration::from_millis(1));
+    let runner = consumer.retry(retries).start(async |_: Record| Err::<(), _>("no")).unwrap();
+    let letters = consumer_of(&path.cluster.bootstrap(), "dead", 0);
+    let letter = soon(letters.recv()).await.unwrap();
+    soon(runner.close(WAIT)).await.unwrap();
+    path.producer.send_record(&Record::copy_of(&letter).with_topic(NEXT), WAIT).await.unwrap();
+    let again = soon(path.next.recv()).await.unwrap();
+
+    let spans = spans(trace);
+    let first = named(&spans, "send orders").span_context.span_id();
+    assert_eq!(extract_trace_context(&letter).span().span_context().span_id(), first, "K-10: kept");
+    assert_eq!(all(&spans, "process orders").len(), 3);
+    assert_ne!(extract_trace_context(&again).span().span_context().span_id(), first, "a send of its own");
+    for message in [&letter, &again] {
+        let headers = raw(message);
+        assert_eq!(values(&headers, "traceparent").len(), 1);
+        assert_eq!(values(&headers, "x"), ["1"]);
+        assert_eq!(values(&headers, "__dlq.errors.topic"), [TOPIC]);
     }
 }
 
