@@ -28,6 +28,8 @@ mod outgoing;
 mod process;
 mod produce;
 mod producer;
+mod pull;
+mod queueing;
 mod received;
 mod record;
 mod record_headers;

@@ -9,10 +9,10 @@ use rdkafka::client::{Client as NativeClient, DefaultClientContext};
 use rdkafka::config::{ClientConfig, FromClientConfig, FromClientConfigAndContext};
 use rdkafka::consumer::ConsumerGroupMetadata;
 use rdkafka::error::{KafkaError, KafkaResult};
-use rdkafka::message::{DeliveryResult, OwnedHeaders, OwnedMessage, Timestamp, ToBytes};
+use rdkafka::message::{DeliveryResult, OwnedHeaders, ToBytes};
 use rdkafka::producer::future_producer::{Delivery, OwnedDeliveryResult};
 use rdkafka::producer::{BaseRecord, FutureRecord, Producer, ProducerContext, PurgeConfig, ThreadedProducer};
-use rdkafka::types::{RDKafkaConfRes, RDKafkaErrorCode};
+use rdkafka::types::RDKafkaErrorCode;
 use rdkafka::util::Timeout;
 use rdkafka::{ClientContext, TopicPartitionList};
 
@@ -20,11 +20,11 @@ use super::batch_send::{self, BatchSend};
 use super::client::Client;
 use super::delivery::{DeliveryFuture, Held, InFlight, Pending};
 use super::guarded::client_context;
-use super::outgoing::{OutgoingRecord, without_context};
+use super::outgoing::OutgoingRecord;
+use super::queueing::{Refused, base_record, empty_message, every_report, fitting, owned};
 use super::record::Record;
 use super::send_options::SendOptions;
 use super::sending::{Outgoing, Profile, Sending};
-use crate::propagation::{Refusal, refuse};
 use crate::span;
 
 /// How long a send waits for room in the queue before it looks again without a report.
@@ -127,19 +127,6 @@ impl<C: ClientContext + 'static> FromClientConfigAndContext<C> for TracedProduce
         let shared = Arc::new(Shared { producer, pending: Arc::default() });
         Ok(TracedProducer { shared, profile: Arc::new(profile) })
     }
-}
-
-/// A span ends at its delivery report, so every record needs one.
-pub(super) fn every_report(config: &ClientConfig) -> KafkaResult<()> {
-    if config.get("delivery.report.only.error") != Some("true") {
-        return Ok(());
-    }
-    Err(KafkaError::ClientConfig(
-        RDKafkaConfRes::RD_KAFKA_CONF_INVALID,
-        "a span ends at its delivery report, so every record needs one; remove this setting".to_owned(),
-        "delivery.report.only.error".to_owned(),
-        "true".to_owned(),
-    ))
 }
 
 impl<C: ClientContext + 'static> TracedProducer<C> {
@@ -383,67 +370,6 @@ impl<C: ClientContext + 'static> TracedProducer<C> {
     {
         fitting(record, |record| self.shared.producer.send(record))
     }
-}
-
-type Refused<'a, K, P> = (KafkaError, BaseRecord<'a, K, P, Box<InFlight>>);
-
-/// Sends by `send`, and once more without the trace headers if the record is too large with them (kafka.md T-13).
-#[allow(clippy::result_large_err)] // the shape of `ThreadedProducer::send`
-pub(super) fn fitting<'a, K, P, D>(
-    record: BaseRecord<'a, K, P, D>,
-    send: impl Fn(BaseRecord<'a, K, P, D>) -> Result<(), (KafkaError, BaseRecord<'a, K, P, D>)>,
-) -> Result<(), (KafkaError, BaseRecord<'a, K, P, D>)>
-where
-    K: ToBytes + ?Sized,
-    P: ToBytes + ?Sized,
-    D: rdkafka::util::IntoOpaque,
-{
-    match send(record) {
-        Err((KafkaError::MessageProduction(RDKafkaErrorCode::MessageSizeTooLarge), mut refused)) => {
-            refused.headers = without_context(refused.headers);
-            send(refused)?;
-            refuse(Refusal::NoRoom);
-            Ok(())
-        }
-        other => other,
-    }
-}
-
-fn base_record(
-    record: &Record,
-    headers: Option<OwnedHeaders>,
-    delivery_opaque: Box<InFlight>,
-) -> BaseRecord<'_, [u8], [u8], Box<InFlight>> {
-    BaseRecord {
-        topic: record.topic(),
-        partition: record.partition(),
-        payload: record.value().as_deref(),
-        key: record.key(),
-        timestamp: record.timestamp_ms(),
-        headers,
-        delivery_opaque,
-    }
-}
-
-/// The error shape of a record that was not queued.
-fn owned<K, P>(record: BaseRecord<'_, K, P, Box<InFlight>>) -> OwnedMessage
-where
-    K: ToBytes + ?Sized,
-    P: ToBytes + ?Sized,
-{
-    OwnedMessage::new(
-        record.payload.map(|payload| payload.to_bytes().to_vec()),
-        record.key.map(|key| key.to_bytes().to_vec()),
-        record.topic.to_owned(),
-        record.timestamp.map_or(Timestamp::NotAvailable, Timestamp::CreateTime),
-        record.partition.unwrap_or(-1),
-        0,
-        record.headers,
-    )
-}
-
-fn empty_message() -> OwnedMessage {
-    OwnedMessage::new(None, None, String::new(), Timestamp::NotAvailable, -1, 0, None)
 }
 
 impl<C: ClientContext + 'static> Producer<TracedContext<C>> for TracedProducer<C> {

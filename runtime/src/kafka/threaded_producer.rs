@@ -21,7 +21,7 @@ use super::client::Client;
 use super::delivery::{Held, InFlight, Pending};
 use super::guarded::{client_context, guarded, guarded_or};
 use super::outgoing::OutgoingBaseRecord;
-use super::producer::{every_report, fitting};
+use super::queueing::{every_report, fitting};
 use super::send_options::SendOptions;
 use super::sending::{Outgoing, Profile, Sending};
 use crate::span;

@@ -18,9 +18,12 @@ use super::support::{Broker, TOPIC, attribute, named, root, soon, spans, text};
 
 const WAIT: Duration = Duration::from_secs(10);
 
+/// What the program keeps with a record.
+struct Tag(&'static str);
+
 /// What the callback was told.
 struct Told {
-    opaque: Box<&'static str>,
+    opaque: Box<Tag>,
     offset: Result<i64, Option<RDKafkaErrorCode>>,
 }
 
@@ -44,10 +47,10 @@ impl Partitioner for Last {
 impl ClientContext for Callback {}
 
 impl ProducerContext<Last> for Callback {
-    type DeliveryOpaque = Box<&'static str>;
+    type DeliveryOpaque = Box<Tag>;
 
-    fn delivery(&self, result: &DeliveryResult<'_>, opaque: Box<&'static str>) {
-        let panics = *opaque == "panic";
+    fn delivery(&self, result: &DeliveryResult<'_>, opaque: Box<Tag>) {
+        let panics = opaque.0 == "panic";
         let offset = match result {
             Ok(message) => Ok(message.offset()),
             Err((error, _)) => Err(error.rdkafka_error_code()),
@@ -69,8 +72,8 @@ fn producer(config: &ClientConfig, partitioner: Option<Last>) -> (Producer, Rece
     (Producer::from_config_and_context(config, context).unwrap(), receiver)
 }
 
-fn record(opaque: &'static str) -> BaseRecord<'static, str, str, Box<&'static str>> {
-    BaseRecord::with_opaque_to(TOPIC, Box::new(opaque)).key("order-7").payload("{}")
+fn record(opaque: &'static str) -> BaseRecord<'static, str, str, Box<Tag>> {
+    BaseRecord::with_opaque_to(TOPIC, Box::new(Tag(opaque))).key("order-7").payload("{}")
 }
 
 #[tokio::test]
@@ -82,7 +85,7 @@ async fn a_send_ends_before_the_callback_is_told() {
     producer.send(record("mine")).map_err(|(error, _)| error).unwrap();
     drop(attached);
     let delivery = told.recv_timeout(WAIT).unwrap();
-    assert_eq!((*delivery.opaque, delivery.offset), ("mine", Ok(0)));
+    assert_eq!((delivery.opaque.0, delivery.offset), ("mine", Ok(0)));
     let spans = spans(trace);
     let send = named(&spans, "send orders");
     assert_eq!((send.span_kind.clone(), send.status.clone()), (SpanKind::Producer, Status::Unset));
@@ -106,8 +109,8 @@ async fn a_panic_in_the_callback_does_not_end_the_deliveries() {
         producer.send(record(opaque)).map_err(|(error, _)| error).unwrap();
     }
     drop(attached);
-    assert_eq!(*told.recv_timeout(WAIT).unwrap().opaque, "panic");
-    assert_eq!(*told.recv_timeout(WAIT).unwrap().opaque, "after");
+    assert_eq!(told.recv_timeout(WAIT).unwrap().opaque.0, "panic");
+    assert_eq!(told.recv_timeout(WAIT).unwrap().opaque.0, "after");
     producer.flush(WAIT).unwrap();
     assert_eq!(spans(trace).iter().filter(|span| span.name == "send orders").count(), 2);
 }
@@ -124,14 +127,14 @@ async fn a_full_queue_gives_the_record_and_its_opaque_back() {
     let (error, refused) = producer.send(record("refused")).unwrap_err();
     drop(attached);
     assert_eq!(error.rdkafka_error_code(), Some(RDKafkaErrorCode::QueueFull));
-    assert_eq!(*refused.delivery_opaque, "refused");
+    assert_eq!(refused.delivery_opaque.0, "refused");
     assert_eq!(text(named(&spans(trace), "send orders"), "error.type").as_deref(), Some("_QUEUE_FULL"));
 
     let (_, refused) = producer.send(refused).unwrap_err();
     assert_eq!(refused.headers.unwrap().count(), 1);
     assert_eq!(producer.close(Duration::ZERO), 1);
     let purged = told.recv_timeout(WAIT).unwrap();
-    assert_eq!((*purged.opaque, purged.offset), ("waiting", Err(Some(RDKafkaErrorCode::PurgeQueue))));
+    assert_eq!((purged.opaque.0, purged.offset), ("waiting", Err(Some(RDKafkaErrorCode::PurgeQueue))));
 }
 
 #[tokio::test]
