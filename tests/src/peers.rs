@@ -1,6 +1,7 @@
 //! Servers of others that tests talk to, as the scripts in `tests/peers` start them.
 
 use std::io::{BufRead as _, BufReader, Write as _};
+use std::ops::{Deref, DerefMut};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
@@ -47,35 +48,20 @@ pub fn script(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("peers").join(name)
 }
 
-/// A real broker of the test's own, to be stopped and started: on the same port, with the same data.
+/// A server of the test's own, to be stopped and started: on the same port, with the same data.
 ///
 /// It ends with this value, and also when the test process dies: its input is the leash.
 #[derive(Debug)]
-pub struct OwnKafka {
+pub struct OwnServer {
     script: Child,
     commands: Option<ChildStdin>,
     answers: BufReader<ChildStdout>,
     address: String,
 }
 
-impl OwnKafka {
-    /// Starts a broker with `tests/peers/kafka`; `None` in a run without real brokers, and said so.
-    ///
-    /// # Panics
-    ///
-    /// If the broker does not start.
-    pub fn start() -> Option<Self> {
-        if kafka().is_none() {
-            skip("Apache Kafka", "kafka");
-            return None;
-        }
-        let script = script("kafka");
-        let fetched = Command::new(&script).arg("fetch").status().expect("bash");
-        if !fetched.success() {
-            skip("Apache Kafka of its own", "kafka");
-            return None;
-        }
-        let mut script = Command::new(&script)
+impl OwnServer {
+    fn start(script: &Path) -> Self {
+        let mut script = Command::new(script)
             .arg("control")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -83,14 +69,14 @@ impl OwnKafka {
             .expect("bash");
         let commands = script.stdin.take();
         let answers = BufReader::new(script.stdout.take().expect("a pipe"));
-        let mut own = OwnKafka { script, commands, answers, address: String::new() };
+        let mut own = OwnServer { script, commands, answers, address: String::new() };
         let started = own.answer();
         let address = started.strip_prefix("started ");
-        own.address = address.unwrap_or_else(|| panic!("the broker said {started:?}")).to_owned();
-        Some(own)
+        own.address = address.unwrap_or_else(|| panic!("the server said {started:?}")).to_owned();
+        own
     }
 
-    /// HOST:PORT.
+    /// HOST:PORT, or a URL.
     pub fn address(&self) -> &str {
         &self.address
     }
@@ -100,7 +86,7 @@ impl OwnKafka {
         self.command("stop");
     }
 
-    /// Ends it at once (SIGKILL); returns when it is gone.
+    /// Ends it at once, without a word to its clients; returns when it is gone.
     pub fn kill(&mut self) {
         self.command("kill");
     }
@@ -134,9 +120,89 @@ impl OwnKafka {
     }
 }
 
-impl Drop for OwnKafka {
+impl Drop for OwnServer {
     fn drop(&mut self) {
         drop(self.commands.take());
         let _ = self.script.wait();
+    }
+}
+
+/// A real broker of the test's own; its [address](OwnServer::address) is HOST:PORT.
+#[derive(Debug)]
+pub struct OwnKafka(OwnServer);
+
+impl OwnKafka {
+    /// Starts a broker with `tests/peers/kafka`; `None` in a run without real brokers, and said so.
+    ///
+    /// # Panics
+    ///
+    /// If the broker does not start.
+    pub fn start() -> Option<Self> {
+        if kafka().is_none() {
+            skip("Apache Kafka", "kafka");
+            return None;
+        }
+        let script = script("kafka");
+        let fetched = Command::new(&script).arg("fetch").status().expect("bash");
+        if !fetched.success() {
+            skip("Apache Kafka of its own", "kafka");
+            return None;
+        }
+        Some(Self(OwnServer::start(&script)))
+    }
+}
+
+impl Deref for OwnKafka {
+    type Target = OwnServer;
+
+    fn deref(&self) -> &OwnServer {
+        &self.0
+    }
+}
+
+impl DerefMut for OwnKafka {
+    fn deref_mut(&mut self) -> &mut OwnServer {
+        &mut self.0
+    }
+}
+
+/// Names the server (a URL) that `tests/peers/postgres -- COMMAND` started for the command.
+pub const POSTGRES: &str = "THROUGHLINE_TEST_POSTGRES";
+
+/// The PostgreSQL that this run was given, if it was given one.
+pub fn postgres() -> Option<String> {
+    std::env::var(POSTGRES).ok().filter(|url| !url.is_empty())
+}
+
+/// A PostgreSQL of the test's own; its [address](OwnServer::address) is a URL.
+#[derive(Debug)]
+pub struct OwnPostgres(OwnServer);
+
+impl OwnPostgres {
+    /// Starts a server with `tests/peers/postgres`; `None` in a run without PostgreSQL, and said so.
+    ///
+    /// # Panics
+    ///
+    /// If the server does not start.
+    pub fn start() -> Option<Self> {
+        if postgres().is_none() {
+            skip("PostgreSQL", "postgres");
+            return None;
+        }
+        Some(Self(OwnServer::start(&script("postgres"))))
+    }
+}
+
+impl Deref for OwnPostgres {
+    type Target = OwnServer;
+
+    fn deref(&self) -> &OwnServer {
+        &self.0
+    }
+}
+
+impl DerefMut for OwnPostgres {
+    fn deref_mut(&mut self) -> &mut OwnServer {
+        &mut self.0
     }
 }
