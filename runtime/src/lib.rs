@@ -24,6 +24,7 @@
 //! | have trace ids in log lines | `guide::logs` (feature `log`) |
 //! | trace a web server | `guide::server` (feature `server`) |
 //! | trace Kafka | `kafka` (feature `kafka`) |
+//! | keep traces in PostgreSQL or SQLite, and query them | `store` (feature `postgres` or `sqlite`) |
 //! | look at spans in tests | [`guide::testing`], [`testing::capture`] |
 //!
 //! A library that wants to be traceable depends on this crate with `default-features = false`: its attributes then cost
@@ -62,6 +63,10 @@ pub use instrument::server;
 #[cfg(feature = "log")]
 #[cfg_attr(docsrs, doc(cfg(feature = "log")))]
 pub mod log;
+
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+#[cfg_attr(docsrs, doc(cfg(any(feature = "sqlite", feature = "postgres"))))]
+pub mod store;
 
 mod setup;
 pub use setup::{
@@ -119,6 +124,11 @@ pub mod guide {
     #[cfg(feature = "server")]
     #[cfg_attr(docsrs, doc(cfg(feature = "server")))]
     pub mod server {}
+
+    #[doc = include_str!("../docs/store.md")]
+    #[cfg(any(feature = "sqlite", feature = "postgres"))]
+    #[cfg_attr(docsrs, doc(cfg(any(feature = "sqlite", feature = "postgres"))))]
+    pub mod store {}
 
     #[doc = include_str!("../docs/testing.md")]
     #[cfg(feature = "enable")]

@@ -1,6 +1,8 @@
 //! Where spans go: the console, an OTLP receiver, memory, any exporter of the OpenTelemetry SDK.
 
 pub mod console;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+pub(crate) mod database;
 mod json;
 pub mod memory;
 mod object;

@@ -150,6 +150,12 @@ impl Setup {
         self.with(|given| given.otlp.timeout = Some(timeout))
     }
 
+    /// Where the exporter `database` writes: `postgres://USER@HOST/DATABASE` or `sqlite:PATH`; default
+    /// `sqlite:./throughline.db`. Variable: `THROUGHLINE_DATABASE_URL`.
+    pub fn database_url(self, url: impl Into<String>) -> Self {
+        self.with(|given| given.database_url = Some(url.into()))
+    }
+
     /// What the console exporter prints; default trees. Variable: `THROUGHLINE_CONSOLE_FORMAT`.
     pub fn console_format(self, format: ConsoleFormat) -> Self {
         self.with(|given| given.console_format = Some(format))

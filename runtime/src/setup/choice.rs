@@ -15,6 +15,10 @@ pub enum Exporter {
     ///
     /// Needs the feature `otlp`, over gRPC the feature `otlp-grpc`.
     Otlp,
+    /// `database`: PostgreSQL, or an SQLite file, as `THROUGHLINE_DATABASE_URL` says.
+    ///
+    /// Needs the feature `postgres` or `sqlite`.
+    Database,
     /// `none`: ids, the sampled flag and propagation work, nothing is exported.
     None,
 }
@@ -24,6 +28,7 @@ impl Exporter {
         match self {
             Self::Console => "console",
             Self::Otlp => "otlp",
+            Self::Database => "database",
             Self::None => "none",
         }
     }
@@ -44,6 +49,7 @@ pub(crate) const EXPORTERS: &[(&str, (Exporter, Dialect))] = &[
     ("jaeger", (Exporter::Otlp, Dialect::Jaeger)),
     ("datadog", (Exporter::Otlp, Dialect::Datadog)),
     ("zipkin", (Exporter::Otlp, Dialect::Zipkin)),
+    ("database", (Exporter::Database, Dialect::Plain)),
     ("none", (Exporter::None, Dialect::Plain)),
 ];
 

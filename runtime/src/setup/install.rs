@@ -117,6 +117,16 @@ fn exporters(settings: &mut Settings) -> Result<Vec<Box<dyn BatchExporter>>, Set
             // Refused when the settings were resolved.
             #[cfg(not(feature = "otlp"))]
             Exporter::Otlp => {}
+            #[cfg(any(feature = "sqlite", feature = "postgres"))]
+            Exporter::Database => {
+                if let Some(options) = settings.database.take() {
+                    let refused = |source| SetupError::Exporter { exporter: "database", source };
+                    exporters
+                        .push(export::database::database(options).map_err(|error| refused(Box::new(error)))?);
+                }
+            }
+            #[cfg(not(any(feature = "sqlite", feature = "postgres")))]
+            Exporter::Database => {}
             Exporter::None => {}
         }
     }

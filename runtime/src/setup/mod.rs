@@ -4,13 +4,15 @@
 //! |---|---|
 //! | `builder` | `Setup`: what can be said in code |
 //! | `environment`, `parse`, `endpoint` | reading variables |
-//! | `settings`, `resource`, `sampling`, `otlp`, `choice` | deciding, by precedence |
+//! | `settings`, `resource`, `sampling`, `otlp`, `database`, `choice` | deciding, by precedence |
 //! | `effective`, `error` | what was decided, by whom; what was refused |
 //! | `install`, `subscriber` | starting and registering |
 //! | `telemetry`, `signal`, `panic_hook` | the guard, and other ways to end |
 
 mod builder;
 mod choice;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+mod database;
 mod effective;
 // Without the exporter its settings are still read, for the error that names the feature.
 #[cfg_attr(not(feature = "otlp"), allow(dead_code))]

@@ -91,6 +91,28 @@ pub(crate) fn duration(text: &str) -> Result<Duration, Expected> {
         .ok_or_else(|| "a duration with its unit, such as `500ms`, `5s` or `1m`".to_owned())
 }
 
+/// How long spans are kept: `30d`, `12h`, `off`.
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+pub(crate) fn retention(text: &str) -> Result<Option<Duration>, Expected> {
+    if text.eq_ignore_ascii_case("off") {
+        return Ok(None);
+    }
+    let split = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (digits, unit) = text.split_at(split);
+    let hours = match unit.trim().to_ascii_lowercase().as_str() {
+        "h" => Some(1),
+        "d" => Some(24),
+        "w" => Some(7 * 24),
+        _ => None,
+    };
+    let seconds = digits.parse::<u64>().ok().zip(hours).and_then(|(n, hours)| n.checked_mul(hours * 3_600));
+    seconds
+        // A hundred years: beyond that it is a slip of the finger.
+        .filter(|seconds| (1..=100 * 366 * 86_400).contains(seconds))
+        .map(|seconds| Some(Duration::from_secs(seconds)))
+        .ok_or_else(|| "a duration such as `30d`, `12h` or `4w`, or `off`".to_owned())
+}
+
 /// What one chunk of records needs; a smaller queue could not hold a single one.
 pub(crate) const LEAST_QUEUE_BYTES: usize = 64 << 10;
 
@@ -234,6 +256,17 @@ mod tests {
         assert_eq!(duration("1m"), Ok(Duration::from_secs(60)));
         for wrong in ["5", "s", "5h", "-5s", "99999999999999999999s", "18446744073709551615m", "5é"] {
             assert!(duration(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    #[cfg(any(feature = "sqlite", feature = "postgres"))]
+    fn retention_is_hours_days_or_weeks() {
+        assert_eq!(retention("30d"), Ok(Some(Duration::from_secs(30 * 86_400))));
+        assert_eq!(retention("12 H"), Ok(Some(Duration::from_secs(12 * 3_600))));
+        assert_eq!(retention("Off"), Ok(None));
+        for wrong in ["0d", "30", "d", "-1d", "5s", "99999999999999999999d", "18446744073709551615w"] {
+            assert!(retention(wrong).is_err(), "{wrong}");
         }
     }
 

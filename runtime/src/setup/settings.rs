@@ -6,6 +6,8 @@ use opentelemetry::KeyValue;
 use opentelemetry_sdk::Resource;
 
 use super::choice::{self, ConsoleFormat, Dialect, EXPORTERS, Exporter, LogFormat};
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+use super::database;
 use super::effective::{EffectiveConfig, Resolver, Source};
 use super::environment::Environment;
 use super::error::SetupError;
@@ -35,6 +37,8 @@ pub(crate) struct Given {
     pub(crate) console_format: Option<ConsoleFormat>,
     pub(crate) log_format: Option<LogFormat>,
     pub(crate) otlp: OtlpGiven,
+    #[cfg_attr(not(any(feature = "sqlite", feature = "postgres")), allow(dead_code))]
+    pub(crate) database_url: Option<String>,
 }
 
 /// What holds.
@@ -46,6 +50,9 @@ pub(crate) struct Settings {
     /// `Some` exactly when `exporters` has `Otlp`.
     #[cfg_attr(not(feature = "otlp"), allow(dead_code))]
     pub(crate) otlp: Option<OtlpSettings>,
+    /// `Some` exactly when `exporters` has `Database`.
+    #[cfg(any(feature = "sqlite", feature = "postgres"))]
+    pub(crate) database: Option<crate::store::StoreOptions>,
     pub(crate) sampler: sampling::Sampler,
     pub(crate) propagators: Vec<Format>,
     pub(crate) limits: SpanLimits,
@@ -91,10 +98,8 @@ pub(crate) fn resolve(given: &Given, environment: &Environment) -> Result<Settin
     // A program that is switched off has no use for an endpoint, not even for a broken one.
     let otlp = if enabled && exporters.contains(&Exporter::Otlp) {
         if !cfg!(feature = "otlp") {
-            let setting =
-                r.config.get("exporters").map_or(String::new(), |setting| setting.source.to_string());
             return Err(SetupError::FeatureMissing {
-                setting: if setting == "code" { "`Setup::exporters`".to_owned() } else { setting },
+                setting: who_named_exporters(r),
                 what: "the exporter `otlp`".to_owned(),
                 feature: "otlp",
                 instead: "",
@@ -104,6 +109,21 @@ pub(crate) fn resolve(given: &Given, environment: &Environment) -> Result<Settin
     } else {
         None
     };
+    #[cfg(any(feature = "sqlite", feature = "postgres"))]
+    let database = if enabled && exporters.contains(&Exporter::Database) {
+        Some(database::resolve(r, given.database_url.as_deref())?)
+    } else {
+        None
+    };
+    #[cfg(not(any(feature = "sqlite", feature = "postgres")))]
+    if enabled && exporters.contains(&Exporter::Database) {
+        return Err(SetupError::FeatureMissing {
+            setting: who_named_exporters(r),
+            what: "the exporter `database`".to_owned(),
+            feature: "sqlite",
+            instead: ", or `postgres` for a server",
+        });
+    }
     let sampler = sampling::resolve(r, given.sampler);
     let propagators = propagators(r, given.propagators.clone());
     let limits = limits(r, given.limits.unwrap_or_default());
@@ -162,6 +182,8 @@ pub(crate) fn resolve(given: &Given, environment: &Environment) -> Result<Settin
         resource,
         exporters,
         otlp,
+        #[cfg(any(feature = "sqlite", feature = "postgres"))]
+        database,
         sampler,
         propagators,
         limits,
@@ -176,6 +198,13 @@ pub(crate) fn resolve(given: &Given, environment: &Environment) -> Result<Settin
         verbosity,
         config: resolver.config,
     })
+}
+
+/// The variable or method that chose the exporters, for an error.
+#[cfg_attr(all(feature = "otlp", any(feature = "sqlite", feature = "postgres")), allow(dead_code))]
+fn who_named_exporters(r: &Resolver<'_>) -> String {
+    let source = r.config.get("exporters").map_or(String::new(), |setting| setting.source.to_string());
+    if source == "code" { "`Setup::exporters`".to_owned() } else { source }
 }
 
 fn debug(duration: &Duration) -> String {

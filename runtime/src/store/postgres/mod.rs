@@ -1,0 +1,152 @@
+//! The store in PostgreSQL 14 or newer: one connection that writes, a few that read.
+
+mod calendar;
+mod connection;
+mod copy;
+mod insert;
+mod maintain;
+mod migrate;
+mod partition;
+mod rows;
+mod summary;
+mod values;
+mod write;
+
+use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::SystemTime;
+
+use tokio::sync::Mutex;
+
+use self::connection::{Pool, Target, failed};
+use super::answer::{Maintained, StoreHealth, Written};
+use super::backend::Backend;
+use super::error::StoreError;
+use super::migration::{Migration, newest};
+use super::options::StoreOptions;
+use super::span::{StoredSpan, time_ns};
+use super::sql::{Dialect, Row, Sql};
+
+/// The steps of this store.
+pub(crate) const MIGRATIONS: &[Migration] =
+    &[Migration { version: 1, sql: include_str!("migrations/0001_traces.sql") }];
+
+/// Queries that run at once.
+const READERS: usize = 4;
+
+/// A database, and the connections to it.
+pub(crate) struct Postgres {
+    options: StoreOptions,
+    target: Target,
+    /// Where migrations go.
+    migrations: Target,
+    /// Taken out while a batch is written: what is dropped halfway is never used again.
+    writer: Mutex<Option<write::Writer>>,
+    readers: Pool,
+    /// The schema was seen to be there.
+    is_ready: AtomicBool,
+}
+
+impl fmt::Debug for Postgres {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Postgres").field("options", &self.options).finish_non_exhaustive()
+    }
+}
+
+impl Postgres {
+    pub(crate) fn new(options: StoreOptions) -> Result<Self, StoreError> {
+        let target = Target::new(&options.url)?;
+        let migrations = options.migration_url.as_deref().map_or(Ok(target.clone()), Target::new)?;
+        Ok(Self {
+            readers: Pool::new(target.clone(), READERS, options.query_timeout),
+            target,
+            migrations,
+            writer: Mutex::new(None),
+            is_ready: AtomicBool::new(false),
+            options,
+        })
+    }
+
+    /// Before the first use: the schema.
+    async fn ready(&self) -> Result<(), StoreError> {
+        if self.is_ready.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        if self.options.auto_migrate {
+            return self.migrate_schema().await.map(|_| ());
+        }
+        let client = self.target.connect().await?;
+        let found = migrate::version(&client).await?;
+        if found < newest(MIGRATIONS) {
+            return Err(StoreError::NotMigrated { found, needed: newest(MIGRATIONS) });
+        }
+        self.is_ready.store(true, Ordering::Release);
+        Ok(())
+    }
+}
+
+impl Backend for Postgres {
+    fn dialect(&self) -> Dialect {
+        Dialect::Postgres
+    }
+
+    async fn migrate_schema(&self) -> Result<i32, StoreError> {
+        let mut client = self.migrations.connect().await?;
+        let version = migrate::migrate(&mut client, self.options.index_attributes).await?;
+        self.is_ready.store(true, Ordering::Release);
+        Ok(version)
+    }
+
+    async fn write_batch(&self, spans: Vec<StoredSpan>) -> Result<Written, StoreError> {
+        self.ready().await?;
+        let mut place = self.writer.lock().await;
+        let mut writer = match place.take().filter(write::Writer::is_usable) {
+            Some(writer) => writer,
+            None => write::Writer::new(self.target.connect().await?, self.options.partition),
+        };
+        let written = writer.write(&spans, time_ns(SystemTime::now()), self.options.retention).await;
+        if writer.is_usable() {
+            *place = Some(writer);
+        }
+        written
+    }
+
+    async fn rows(&self, sql: Sql) -> Result<Vec<Row>, StoreError> {
+        self.ready().await?;
+        let client = self.readers.get().await?;
+        let rows = rows::rows(&client, &sql).await;
+        client.put_back();
+        rows
+    }
+
+    async fn maintain_at(&self, now: SystemTime) -> Result<Maintained, StoreError> {
+        self.ready().await?;
+        let mut client = self.migrations.connect().await?;
+        maintain::maintain(&mut client, time_ns(now), &self.options).await
+    }
+
+    async fn state(&self) -> Result<StoreHealth, StoreError> {
+        self.ready().await?;
+        let sql = "select (select max(version) from throughline_migrations)::int8, \
+                   (select coalesce(sum(pg_total_relation_size(relid)), 0) from pg_partition_tree('execution_traces'))::int8, \
+                   (select start_ns from trace_summaries order by start_ns limit 1), \
+                   (select start_ns from trace_summaries order by start_ns desc limit 1)";
+        let mut row = self.rows(Sql::new(Dialect::Postgres, sql)).await?.pop().unwrap_or_default();
+        Ok(StoreHealth {
+            schema: row.number(),
+            size_bytes: row.count(),
+            oldest_ns: row.maybe_int(),
+            newest_ns: row.maybe_int(),
+        })
+    }
+}
+
+/// The class of a failed statement: the first two characters of its SQLSTATE.
+fn class(error: &tokio_postgres::Error) -> &str {
+    error.code().and_then(|code| code.code().get(..2)).unwrap_or_default()
+}
+
+/// Runs a statement that takes no values.
+async fn run(client: &tokio_postgres::Client, sql: &str) -> Result<(), StoreError> {
+    client.batch_execute(sql).await.map_err(failed)
+}

@@ -1,0 +1,42 @@
+//! Queries. Unnamed statements with their types told: they pass a pooler that gives each transaction another connection.
+
+use tokio_postgres::types::{ToSql, Type};
+use tokio_postgres::{Client, Row as PostgresRow};
+
+use super::connection::failed;
+use super::values::{Time, Uuid};
+use crate::store::error::StoreError;
+use crate::store::sql::{Cell, Param, Row, Sql};
+
+pub(super) async fn rows(client: &Client, sql: &Sql) -> Result<Vec<Row>, StoreError> {
+    let values: Vec<(Box<dyn ToSql + Sync + Send>, Type)> = sql.params.iter().map(value).collect();
+    let params: Vec<(&(dyn ToSql + Sync), Type)> =
+        values.iter().map(|(value, kind)| (&**value as &(dyn ToSql + Sync), kind.clone())).collect();
+    let rows = client.query_typed(&sql.text, &params).await.map_err(failed)?;
+    rows.iter().map(|row| read(row).map_err(failed)).collect()
+}
+
+fn value(param: &Param) -> (Box<dyn ToSql + Sync + Send>, Type) {
+    match param {
+        Param::Int(value) => (Box::new(*value), Type::INT8),
+        Param::Double(value) => (Box::new(*value), Type::FLOAT8),
+        Param::Text(text) => (Box::new(text.clone()), Type::TEXT),
+        Param::Trace(bytes) => (Box::new(Uuid(*bytes)), Type::UUID),
+        Param::Time(ns) => (Box::new(Time(*ns)), Type::TIMESTAMPTZ),
+    }
+}
+
+fn read(row: &PostgresRow) -> Result<Row, tokio_postgres::Error> {
+    let cells = row.columns().iter().enumerate().map(|(index, column)| {
+        let int = |value: Option<i64>| value.map_or(Cell::Null, Cell::Int);
+        Ok(match *column.type_() {
+            Type::INT2 => int(row.try_get::<_, Option<i16>>(index)?.map(i64::from)),
+            Type::INT4 => int(row.try_get::<_, Option<i32>>(index)?.map(i64::from)),
+            Type::INT8 => int(row.try_get(index)?),
+            Type::UUID => row.try_get::<_, Option<Uuid>>(index)?.map_or(Cell::Null, |id| Cell::Trace(id.0)),
+            // The statements cast everything else to text.
+            _ => row.try_get::<_, Option<String>>(index)?.map_or(Cell::Null, Cell::Text),
+        })
+    });
+    cells.collect::<Result<Vec<Cell>, _>>().map(Row::new)
+}

@@ -1,0 +1,16 @@
+//! The queries, once for both databases.
+
+mod dependencies;
+mod list;
+mod names;
+mod spans;
+mod stats;
+mod tail;
+mod wanted;
+
+pub(super) use self::dependencies::dependencies;
+pub(super) use self::list::{list, trace};
+pub(super) use self::names::{operations, services};
+pub(super) use self::spans::spans;
+pub(super) use self::stats::{latency, stats};
+pub(super) use self::tail::tail;

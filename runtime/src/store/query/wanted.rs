@@ -1,0 +1,150 @@
+//! A filter as conditions on spans.
+
+use super::names::operations_containing;
+use crate::store::backend::Backend;
+use crate::store::error::StoreError;
+use crate::store::filter::{Filter, Outcome};
+use crate::store::lift::IDS;
+use crate::store::span::{TIMEOUTS, kind_number, nanoseconds, time_ns};
+use crate::store::sql::{Dialect, Sql};
+
+/// A filter whose part of an operation's name has been looked up.
+#[derive(Debug)]
+pub(super) struct Wanted {
+    pub(super) filter: Filter,
+    /// The operations that contain the part; `None` when no part is asked for.
+    operations: Option<Vec<String>>,
+}
+
+impl Wanted {
+    pub(super) async fn new<B: Backend>(backend: &B, filter: Filter) -> Result<Self, StoreError> {
+        let operations = match &filter.operation_contains {
+            Some(part) => Some(operations_containing(backend, part).await?),
+            None => None,
+        };
+        Ok(Self { filter, operations })
+    }
+
+    /// Whether nothing can match.
+    pub(super) fn is_nothing(&self) -> bool {
+        self.operations.as_ref().is_some_and(Vec::is_empty)
+    }
+
+    pub(super) fn begins(&self) -> Option<i64> {
+        self.filter.from.map(time_ns)
+    }
+
+    pub(super) fn ends(&self) -> Option<i64> {
+        self.filter.to.map(time_ns)
+    }
+
+    /// ` and start >= .. and start < ..` on spans. `alias` ends with a point, or is empty.
+    pub(super) fn spans_in_range(&self, sql: &mut Sql, alias: &str) {
+        if let Some(from) = self.begins() {
+            sql.starts(alias, ">=", from);
+        }
+        if let Some(to) = self.ends() {
+            sql.starts(alias, "<", to);
+        }
+    }
+
+    /// ` and .. and ..` on spans: everything but the time range.
+    pub(super) fn spans(&self, sql: &mut Sql, alias: &str) {
+        let filter = &self.filter;
+        if let Some(id) = filter.trace_id {
+            sql.push(" and ").push(alias).push("trace_id = ").trace(id);
+        }
+        for (column, text) in [("service_name", &filter.service), ("operation_name", &filter.operation)] {
+            if let Some(text) = text {
+                sql.push(" and ").push(alias).push(column).push(" = ").string(text);
+            }
+        }
+        if let Some(names) = &self.operations {
+            sql.push(" and ").push(alias).push("operation_name in (");
+            for (index, name) in names.iter().enumerate() {
+                sql.push(if index > 0 { ", " } else { "" }).string(name);
+            }
+            sql.push(if names.is_empty() { "null)" } else { ")" });
+        }
+        if let Some(outcome) = filter.outcome {
+            sql.push(" and ");
+            match outcome {
+                Outcome::Success => sql.push(alias).push("status <> 2"),
+                // The number stands in the statement because the index over errors is partial.
+                Outcome::Error => sql.push(alias).push("status = 2 and not ").push(&timed_out(alias)),
+                Outcome::Timeout => sql.push(alias).push("status = 2 and ").push(&timed_out(alias)),
+            };
+        }
+        if let Some(kind) = &filter.kind {
+            sql.push(" and ").push(alias).push("kind = ").int(kind_number(kind).into());
+        }
+        for (column, id) in IDS.iter().zip(&filter.ids) {
+            if let Some(id) = id {
+                sql.push(" and ").push(alias).push(column).push(" = ").string(id);
+            }
+        }
+        for (operator, duration) in [(">=", filter.min_duration), ("<=", filter.max_duration)] {
+            if let Some(duration) = duration {
+                sql.push(" and ").push(alias).push("duration_ns ").push(operator).push(" ");
+                sql.int(nanoseconds(duration));
+            }
+        }
+        for (key, value) in &filter.attributes {
+            attribute(sql, alias, key, value);
+        }
+    }
+}
+
+/// Whether a span that failed timed out.
+pub(super) fn timed_out(alias: &str) -> String {
+    format!("(lower(coalesce({alias}error_type, '')) in ('{}', '{}'))", TIMEOUTS[0], TIMEOUTS[1])
+}
+
+/// The value as a string, and as the number or boolean that it spells.
+fn attribute(sql: &mut Sql, alias: &str, key: &str, value: &str) {
+    let literal = serde_json::from_str::<serde_json::Value>(value)
+        .ok()
+        .filter(|literal| literal.is_number() || literal.is_boolean());
+    match sql.dialect {
+        #[cfg(feature = "postgres")]
+        Dialect::Postgres => {
+            // Containment, because the index over attributes answers nothing else.
+            let contains = |sql: &mut Sql, literal: &serde_json::Value| {
+                let key = crate::store::span::clean(key);
+                let object = serde_json::json!({ key: literal });
+                sql.push(alias).push("attributes @> ").string(&object.to_string()).push("::text::jsonb");
+            };
+            sql.push(" and (");
+            contains(sql, &crate::store::span::clean(value).into());
+            if let Some(literal) = &literal {
+                sql.push(" or ");
+                contains(sql, literal);
+            }
+            sql.push(")");
+        }
+        #[cfg(feature = "sqlite")]
+        Dialect::Sqlite => {
+            sql.push(" and exists (select 1 from json_each(")
+                .push(alias)
+                .push("attributes) j where j.key = ")
+                .string(key);
+            sql.push(" and (j.type = 'text' and j.value = ").string(value);
+            match literal {
+                Some(serde_json::Value::Bool(value)) => {
+                    sql.push(if value { " or j.type = 'true'" } else { " or j.type = 'false'" });
+                }
+                Some(number) => {
+                    sql.push(" or j.type in ('integer', 'real') and j.value = ");
+                    match number.as_i64() {
+                        Some(whole) => sql.int(whole),
+                        None => {
+                            sql.bind(crate::store::sql::Param::Double(number.as_f64().unwrap_or(f64::NAN)))
+                        }
+                    };
+                }
+                None => {}
+            }
+            sql.push("))");
+        }
+    }
+}
