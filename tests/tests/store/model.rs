@@ -123,7 +123,7 @@ fn matches(filter: &Filter, span: &StoredSpan) -> bool {
             .as_ref()
             .is_none_or(|kind| kinds[usize::try_from(span.kind).unwrap()].as_ref() == Some(kind))
         && filter.ids[0].as_ref().is_none_or(|id| span.ids[0].as_ref() == Some(id))
-        && filter.attributes.iter().all(|(key, value)| span.attributes()[key].to_string() == *value)
+        && filter.attributes.iter().all(|(key, value)| value.parse().ok() == span.attributes()[key].as_i64())
         && filter.min_duration.is_none_or(|limit| span.duration_ns >= duration(limit))
         && filter.max_duration.is_none_or(|limit| span.duration_ns <= duration(limit))
 }
