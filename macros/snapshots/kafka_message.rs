@@ -1,4 +1,7 @@
 const _: () = {
+    const __THROUGHLINE_TOPIC: &::core::primitive::str = ::throughline::__private::kafka::derived::topic(
+        "orders",
+    );
     #[allow(dead_code)]
     #[derive(::throughline::__private::serde::Serialize)]
     #[serde(crate = "::throughline::__private::serde", remote = "OrderPlaced")]
@@ -48,9 +51,7 @@ const _: () = {
     where
         T: Serialize + DeserializeOwned,
     {
-        const TOPIC: &'static str = ::throughline::__private::kafka::derived::topic(
-            "orders",
-        );
+        const TOPIC: &'static str = __THROUGHLINE_TOPIC;
         fn to_record(
             &self,
         ) -> ::core::result::Result<

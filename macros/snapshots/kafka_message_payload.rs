@@ -1,9 +1,10 @@
 const _: () = {
+    const __THROUGHLINE_TOPIC: &::core::primitive::str = ::throughline::__private::kafka::derived::topic(
+        TOPIC,
+    );
     #[automatically_derived]
     impl ::throughline::__private::kafka::KafkaMessage for Blob {
-        const TOPIC: &'static str = ::throughline::__private::kafka::derived::topic(
-            TOPIC,
-        );
+        const TOPIC: &'static str = __THROUGHLINE_TOPIC;
         fn to_record(
             &self,
         ) -> ::core::result::Result<

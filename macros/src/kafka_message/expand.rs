@@ -25,12 +25,14 @@ pub(super) fn expand(message: &Message) -> TokenStream {
     let from_message = from_message(message, &argument, &rt);
     let body = body::expand(message, &rt);
     let trace = trace(message, &rt);
+    // The topic is a constant by itself, so that the compiler looks at it whether or not somebody uses the message.
     quote! {
         const _: () = {
+            const __THROUGHLINE_TOPIC: &::core::primitive::str = #topic;
             #body
             #[automatically_derived]
             impl #impl_generics #rt::kafka::KafkaMessage for #name #ty_generics #where_clause {
-                const TOPIC: &'static str = #topic;
+                const TOPIC: &'static str = __THROUGHLINE_TOPIC;
                 fn to_record(&self) -> ::core::result::Result<#rt::kafka::Record, #rt::kafka::EncodeError> {
                     #to_record
                 }

@@ -91,16 +91,17 @@ fn header_name(word: &Ident, input: ParseStream<'_>) -> syn::Result<LitStr> {
 /// Headers by which tracers know one another: a field of that name would forge them.
 fn reserved(name: &str) -> Option<&'static str> {
     let name = name.to_ascii_lowercase();
-    let ours = matches!(name.as_str(), "traceparent" | "tracestate" | "baggage");
     let others = matches!(name.as_str(), "b3" | "uber-trace-id" | "elasticapmtraceparent")
         || name.starts_with("x-b3-")
         || name.starts_with("x-datadog-");
-    match (ours, others) {
-        (true, _) => Some(
+    match name.as_str() {
+        "traceparent" | "tracestate" => Some(
             "the propagator writes it; for the trace, mark a field of type `CreationContext` `#[kafka(trace)]`",
         ),
-        (_, true) => Some("tracers write it; choose another name"),
-        _ => None,
+        "baggage" => Some(
+            "the propagator writes it; for one of its entries, write `#[kafka(header = \"x-plan\", baggage)]`",
+        ),
+        _ => others.then_some("tracers write it; choose another name"),
     }
 }
 

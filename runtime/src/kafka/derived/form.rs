@@ -57,17 +57,17 @@ impl<T: AsRef<[u8]> + TryFrom<Vec<u8>>> IsBytes<T> for &Probe<T> {
 
 /// Fits everything, so that the error is about [`KeyOrHeader`] and not about methods.
 pub trait IsNeither<T> {
-    fn form(&self) -> Bytes
+    fn form(&self) -> Neither
     where
         T: KeyOrHeader;
 }
 
 impl<T> IsNeither<T> for Probe<T> {
-    fn form(&self) -> Bytes
+    fn form(&self) -> Neither
     where
         T: KeyOrHeader,
     {
-        Bytes
+        Neither
     }
 }
 
@@ -77,7 +77,21 @@ impl<T> IsNeither<T> for Probe<T> {
     label = "write `with = path`, or implement `Display` and `FromStr` for text, `AsRef<[u8]>` and `TryFrom<Vec<u8>>` for bytes",
     note = "the error of `FromStr` converts into `Box<dyn Error + Send + Sync>`; `path` has `to_bytes` and `from_bytes`"
 )]
-pub trait KeyOrHeader: AsRef<[u8]> + TryFrom<Vec<u8>> {}
+pub trait KeyOrHeader {}
+
+/// Stands for a form where there is none, so that one mistake is one error.
+#[derive(Clone, Copy, Debug)]
+pub struct Neither;
+
+impl<T> Form<T> for Neither {
+    fn write(&self, _: &T) -> Vec<u8> {
+        Vec::new()
+    }
+
+    fn read(&self, _: &[u8]) -> Result<T, Misfit> {
+        Err(Misfit::Other("the type has no form".into()))
+    }
+}
 
 /// The text of `Display`, read by `FromStr`.
 #[derive(Clone, Copy, Debug)]
