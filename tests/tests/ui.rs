@@ -8,7 +8,15 @@
 #[test]
 fn ui() {
     let cases = trybuild::TestCases::new();
-    for name in ["traced_span", "span", "record", "kafka_consumer", "kafka_producer", "trace_context"] {
+    for name in [
+        "traced_span",
+        "span",
+        "record",
+        "kafka_consumer",
+        "kafka_message",
+        "kafka_producer",
+        "trace_context",
+    ] {
         cases.pass(format!("ui/{name}/pass/*.rs"));
         cases.compile_fail(format!("ui/{name}/fail/*.rs"));
     }

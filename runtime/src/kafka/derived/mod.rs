@@ -48,6 +48,16 @@ use crate::trace_context::CreationContext;
 const MAX_TOPIC_BYTES: usize = 249;
 
 /// A constant's value as the name of a topic; an illegal one does not compile.
+///
+/// ```compile_fail,E0080
+/// const TOPIC: &str = "orders and more";
+///
+/// #[derive(throughline::KafkaMessage)]
+/// #[kafka(topic = TOPIC)]
+/// struct Order {
+///     amount: u64,
+/// }
+/// ```
 #[allow(clippy::panic)] // evaluated by the compiler, whose error it becomes
 pub const fn topic(name: &'static str) -> &'static str {
     let bytes = name.as_bytes();

@@ -1,0 +1,9 @@
+use throughline::KafkaMessage;
+
+#[derive(KafkaMessage)]
+#[kafka(topic = "orders")]
+enum Order {
+    Placed,
+}
+
+fn main() {}

@@ -1,0 +1,8 @@
+use throughline::KafkaMessage;
+
+#[derive(KafkaMessage)]
+struct Order {
+    amount: u64,
+}
+
+fn main() {}

@@ -1,0 +1,9 @@
+use throughline::KafkaMessage;
+
+#[derive(KafkaMessage)]
+#[kafka(event = "order.placed")]
+struct Order {
+    amount: u64,
+}
+
+fn main() {}

@@ -1,0 +1,10 @@
+use throughline::KafkaMessage;
+
+#[derive(KafkaMessage)]
+#[kafka(topic = "orders")]
+struct Order {
+    #[kafka(partition)]
+    to: u32,
+}
+
+fn main() {}

@@ -1,0 +1,11 @@
+use throughline::KafkaMessage;
+
+#[derive(KafkaMessage)]
+#[kafka(topic = "orders")]
+struct Order {
+    #[kafka(payload)]
+    data: u64,
+    amount: u64,
+}
+
+fn main() {}

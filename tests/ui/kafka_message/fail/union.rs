@@ -1,0 +1,9 @@
+use throughline::KafkaMessage;
+
+#[derive(KafkaMessage)]
+#[kafka(topic = "orders")]
+union Order {
+    amount: u64,
+}
+
+fn main() {}

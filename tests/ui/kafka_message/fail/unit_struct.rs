@@ -1,0 +1,7 @@
+use throughline::KafkaMessage;
+
+#[derive(KafkaMessage)]
+#[kafka(topic = "orders")]
+struct Order;
+
+fn main() {}

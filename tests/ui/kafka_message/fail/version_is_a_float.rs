@@ -1,0 +1,9 @@
+use throughline::KafkaMessage;
+
+#[derive(KafkaMessage)]
+#[kafka(topic = "orders", version = 1.5)]
+struct Order {
+    amount: u64,
+}
+
+fn main() {}
