@@ -115,6 +115,11 @@ pub mod guide {
     #[cfg_attr(docsrs, doc(cfg(feature = "kafka")))]
     pub mod kafka {}
 
+    #[doc = include_str!("../docs/kafka_comparison.md")]
+    #[cfg(feature = "kafka")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "kafka")))]
+    pub mod kafka_comparison {}
+
     #[doc = include_str!("../docs/logs.md")]
     #[cfg(feature = "log")]
     #[cfg_attr(docsrs, doc(cfg(feature = "log")))]
