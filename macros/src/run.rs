@@ -248,7 +248,7 @@ fn retry(args: &mut Args, input: ParseStream<'_>, errors: &mut Errors) {
 }
 
 fn batch(args: &mut Args, input: ParseStream<'_>, errors: &mut Errors) {
-    let at = input.span();
+    let at = args.seen("batch").unwrap_or_else(|| input.span());
     let (mut max, mut wait) = (None, None);
     for setting in args::nested(input, "batch", &BATCH, errors).run.0 {
         match setting {
@@ -271,7 +271,7 @@ pub(crate) fn run(args: &mut Args, input: ParseStream<'_>, errors: &mut Errors) 
 /// What the function must be, to have a module of its name.
 pub(crate) fn check(args: &Args, function: &Function, errors: &mut Errors) {
     let Some(at) = args.seen("run") else { return };
-    if function.sig.inputs.iter().any(|input| matches!(input, FnArg::Receiver(_))) {
+    if is_method(function) {
         errors.at(at, "`run(..)` adds a module beside the function, which a method cannot have; move the handler out of the `impl`");
     } else if !function.sig.generics.params.is_empty() {
         errors.at(at, "`run(..)` needs a function without generics; a runner has one handler");
@@ -286,6 +286,10 @@ pub(crate) fn check(args: &Args, function: &Function, errors: &mut Errors) {
     }
 }
 
+fn is_method(function: &Function) -> bool {
+    function.sig.inputs.iter().any(|input| matches!(input, FnArg::Receiver(_)))
+}
+
 /// The module, or nothing without `run(..)`.
 pub(crate) fn module(
     args: &Args,
@@ -293,7 +297,8 @@ pub(crate) fn module(
     rt: &TokenStream,
     process: &TokenStream,
 ) -> TokenStream {
-    if args.seen("run").is_none() {
+    // An `impl` cannot hold a module; that it is none is told by then.
+    if args.seen("run").is_none() || is_method(function) {
         return TokenStream::new();
     }
     let (name, vis) = (&function.sig.ident, &function.vis);

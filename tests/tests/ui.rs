@@ -13,6 +13,7 @@ fn ui() {
         "span",
         "record",
         "kafka_consumer",
+        "kafka_handler",
         "kafka_message",
         "kafka_producer",
         "trace_context",

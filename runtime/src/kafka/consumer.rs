@@ -14,9 +14,13 @@
 //!         .key(RT::kafka::KeyText::Off)
 //!         .headers(const { &[RT::kafka::CapturedHeader::new("x-tenant", "app.tenant"),
 //!                            RT::kafka::CapturedHeader::new("x-flow", "throughline.messaging.header.x-flow")] })
-//! ) { RT::set(&mut span, 0, &task_id); }
+//! ) { RT::kafka::set(&mut span, &measure, 0, "task_id", &task_id); }
 //! // from here on as in #[traced_span]: RT::kafka::{in_span, traced}((span, measure), ..)
 //! ```
+//!
+//! Inside a process span of the runner, `enter` and `open` begin none: they note in `measure` that this one is filled, and
+//! fields and outcome go there. With `run(..)`, a function without a message among its parameters calls `enter_any` or
+//! `open_any`, which take none.
 //!
 //! | argument | call |
 //! |---|---|

@@ -38,7 +38,8 @@ use crate::span::current;
     message = "`{Self}` does not handle records",
     label = "not a handler",
     note = "a handler is `async fn(Record<T>) -> Result<(), E>`; the first parameter is `Record<T>`, `T: KafkaMessage` or \
-            `Vec<Record<T>>`, then any of `State<S>`, `Ack`, `Attempt` may follow, and `E` can be displayed",
+            `Vec<Record<T>>`, then any of `State<S>`, `Ack`, `Attempt` may follow, `E` can be displayed, and its future is \
+            `Send`",
     note = "the `S` of `State<S>` is the type of the value given to `.state(..)`, and is `Clone`"
 )]
 pub trait Handler<M, S>: Clone + Send + Sync + 'static {
