@@ -13,7 +13,8 @@ fn every_test_that_the_comparison_names_exists() {
         let tests: Vec<_> = ours.split('`').skip(1).step_by(2).collect();
         assert!(!tests.is_empty(), "no test in: {row}");
         for test in tests {
-            let (file, function) = test.split_once("::").unwrap_or_else(|| panic!("`{test}` is no FILE::TEST"));
+            let (file, function) =
+                test.split_once("::").unwrap_or_else(|| panic!("`{test}` is no FILE::TEST"));
             let source = std::fs::read_to_string(root.join("tests").join(file))
                 .unwrap_or_else(|error| panic!("tests/tests/{file}: {error}"));
             let declared = source.lines().any(|line| {
