@@ -17,8 +17,9 @@ pub(super) fn expand(message: &Message) -> TokenStream {
     let name = &message.item.ident;
     let (impl_generics, ty_generics, where_clause) = message.item.generics.split_for_impl();
     let topic = message.settings.topic.as_ref().map(|topic| {
+        // All of the call stands at the constant, where the compiler then reports an illegal one.
         let at = Span::call_site().located_at(topic.span());
-        quote_spanned!(at=> #rt::kafka::derived::topic(#topic))
+        quote_spanned!(at=> ::throughline::__private::kafka::derived::topic(#topic))
     });
     let to_record = to_record(message, &rt);
     let argument = Ident::new("message", Span::mixed_site());
