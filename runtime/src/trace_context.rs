@@ -44,6 +44,12 @@ pub trait TraceContext {
         self.inject_context(&crate::span::current::context());
     }
 
+    /// The topic that the message goes to, where its type knows it; names the span that created it.
+    #[doc(hidden)]
+    fn destination(&self) -> Option<&str> {
+        None
+    }
+
     /// A link to the span that wrote the message, if it carries one.
     fn trace_link(&self) -> Option<Link> {
         let cx = self.extract_trace_context();

@@ -135,7 +135,7 @@ impl<R> TraceContext for Created<R> {
 
 /// Types whose headers are the only place for a context.
 macro_rules! context_in_headers {
-    ($(($($generics:tt)*) $carrier:ty),+) => {$(
+    ($(($($generics:tt)*) $carrier:ty $(=> $topic:ident)?),+) => {$(
         impl<$($generics)*> TraceContext for $carrier {
             fn inject_context(&mut self, cx: &Context) {
                 inject_context(cx, self);
@@ -144,12 +144,16 @@ macro_rules! context_in_headers {
             fn extract_trace_context(&self) -> Context {
                 extract_trace_context(self)
             }
+
+            $(fn destination(&self) -> Option<&str> {
+                Some(self.$topic)
+            })?
         }
     )+};
 }
 context_in_headers!(
-    (K: ToBytes + ?Sized, P: ToBytes + ?Sized) FutureRecord<'_, K, P>,
-    (K: ToBytes + ?Sized, P: ToBytes + ?Sized, D: IntoOpaque) BaseRecord<'_, K, P, D>,
+    (K: ToBytes + ?Sized, P: ToBytes + ?Sized) FutureRecord<'_, K, P> => topic,
+    (K: ToBytes + ?Sized, P: ToBytes + ?Sized, D: IntoOpaque) BaseRecord<'_, K, P, D> => topic,
     () OwnedHeaders,
     () super::Headers
 );

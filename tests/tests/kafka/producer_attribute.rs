@@ -149,7 +149,9 @@ async fn a_returned_record_carries_the_context_of_its_creation() {
         let message = soon(consumer.recv()).await.unwrap();
         let created = span_id(&extract_trace_context(&message));
         let create = all.iter().find(|span| span.span_context.span_id() == created).unwrap();
-        assert!(["create", "orders.maybe"].contains(&&*create.name), "{}", create.name);
+        // S-1: named after the record's topic, but for a name of the user's.
+        assert!(["create orders", "orders.maybe"].contains(&&*create.name), "{}", create.name);
+        assert_eq!(text(create, "messaging.destination.name").as_deref(), Some("orders"));
         assert_eq!(create.span_kind, SpanKind::Producer);
         assert_eq!(text(create, "messaging.operation.type").as_deref(), Some("create"));
         assert_eq!(send.links.links.len(), 1);

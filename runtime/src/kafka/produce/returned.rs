@@ -36,11 +36,14 @@ pub struct Placed<'a, T>(pub &'a T);
 /// The ways to look at a value. A module, so that an expansion imports them all at once.
 #[allow(missing_docs, reason = "named by expansions only")]
 pub mod look {
-    use opentelemetry::Context;
+    use opentelemetry::trace::TraceContextExt as _;
+    use opentelemetry::{Context, KeyValue};
     use rdkafka::error::KafkaError;
     use rdkafka::producer::future_producer::Delivery;
 
     use super::{Made, Placed, TypeOf};
+    use crate::kafka::attributes;
+    use crate::kafka::produce::scope::Unnamed;
     use crate::trace_context::TraceContext;
 
     pub trait IsMessage {
@@ -76,13 +79,25 @@ pub mod look {
 
     impl<T> IsNoMessage for TypeOf<T> {}
 
+    /// Writes the context, and names the span after the topic that it did not know when it began (kafka.md S-1).
+    fn put<T: TraceContext>(message: &mut T, cx: &Context) {
+        message.inject_context(cx);
+        if let (Some(unnamed), Some(topic)) = (cx.get::<Unnamed>(), message.destination()) {
+            let span = cx.span();
+            span.set_attribute(KeyValue::new(attributes::DESTINATION, topic.to_owned()));
+            if let Some(operation) = &unnamed.operation {
+                span.update_name(format!("{operation} {topic}"));
+            }
+        }
+    }
+
     pub trait WriteMessage {
         fn write(&self, cx: &Context);
     }
 
     impl<T: TraceContext> WriteMessage for &&&Made<'_, T> {
         fn write(&self, cx: &Context) {
-            self.0.borrow_mut().inject_context(cx);
+            put(&mut **self.0.borrow_mut(), cx);
         }
     }
 
@@ -93,7 +108,7 @@ pub mod look {
     impl<T: TraceContext> WriteHeld for &&Made<'_, Option<T>> {
         fn write(&self, cx: &Context) {
             if let Some(message) = &mut **self.0.borrow_mut() {
-                message.inject_context(cx);
+                put(message, cx);
             }
         }
     }
@@ -101,7 +116,7 @@ pub mod look {
     impl<T: TraceContext, E> WriteHeld for &&Made<'_, Result<T, E>> {
         fn write(&self, cx: &Context) {
             if let Ok(message) = &mut **self.0.borrow_mut() {
-                message.inject_context(cx);
+                put(message, cx);
             }
         }
     }
@@ -113,7 +128,7 @@ pub mod look {
     impl<T: TraceContext, E> WriteMayHold for &Made<'_, Result<Option<T>, E>> {
         fn write(&self, cx: &Context) {
             if let Ok(Some(message)) = &mut **self.0.borrow_mut() {
-                message.inject_context(cx);
+                put(message, cx);
             }
         }
     }

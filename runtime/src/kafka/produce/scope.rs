@@ -132,6 +132,13 @@ fn begin(
     }
 }
 
+/// In the context of a span that does not know its topic: the message that is created may.
+#[derive(Debug)]
+pub(super) struct Unnamed {
+    /// What the topic follows in the span's name, if the name is not the user's.
+    pub(super) operation: Option<Cow<'static, str>>,
+}
+
 /// The function's span while it runs. Ends it where it is dropped, if nobody took it over.
 #[derive(Debug)]
 pub struct Scope {
@@ -153,7 +160,12 @@ struct Running {
 pub fn scope(span: OwnedSpan, producing: Producing) -> Scope {
     let Producing { timer, begun } = producing;
     let running = begun.map(|Begun { says, creates, sends, measured }| {
-        let own = span.context().cloned();
+        let own = span.context().cloned().map(|own| match says.topic {
+            false if creates => {
+                own.with_value(Unnamed { operation: (!says.name).then(|| says.operation.clone()) })
+            }
+            _ => own,
+        });
         let open = Arc::new(Open::new(Adopted { span, timer, says }));
         let base = own.clone().unwrap_or_else(span::current::context);
         // What is created is sent later, or by somebody else.

@@ -80,6 +80,10 @@ impl<T> TraceContext for Record<T> {
         derived::inject(cx, &mut self.creation);
     }
 
+    fn destination(&self) -> Option<&str> {
+        Some(self.topic())
+    }
+
     fn extract_trace_context(&self) -> Context {
         let none = Context::new();
         self.add_baggage(self.creation.context().unwrap_or(&none))
