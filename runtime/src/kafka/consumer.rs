@@ -49,7 +49,7 @@ use super::metrics::{self, Measure, Measured};
 use super::options::{ContextMode, ProcessOptions};
 use super::record::Record;
 use super::runner::running::{self, Claimed};
-use super::{attributes, headers};
+use super::{attributes, headers, known};
 use crate::diagnostics;
 use crate::propagation;
 use crate::span::{self, Options, OwnedSpan, Span};
@@ -68,7 +68,7 @@ where
     let Some((begin, details)) = begin_single(measure, message, options) else { return false };
     let recording = span::enter_with(span, begin);
     if recording {
-        span::current::set_attributes(details.into_attributes());
+        span.set_attributes(details.all());
     }
     recording
 }
@@ -85,7 +85,7 @@ where
     let Some((begin, details)) = begin_single(measure, message, options) else { return false };
     let recording = span::open_with(span, begin);
     if recording {
-        span.set_attributes(details.into_attributes());
+        span.set_attributes(details.all());
     }
     recording
 }
@@ -157,7 +157,7 @@ fn begin_any(measure: &mut Measure, options: impl FnOnce() -> ProcessOptions) ->
             _ if ambient => Parent::Ambient,
             _ => Parent::Root,
         };
-        let given = common(&mut options, topic.as_deref());
+        let given = known::common(&options, topic.as_deref());
         let links = std::mem::take(&mut options.links);
         begin(options, topic, parent.context(&Context::new(), false), given, links)
     })
@@ -182,8 +182,9 @@ where
         measure_single(measure, message, &options);
     }
     span::on().then(|| {
-        let details = Details::of(message, &options);
-        (single(message, options), details)
+        let now_ms = now_ms();
+        let details = Details { now_ms, ..Details::of(message, &options) };
+        (single(message, options, now_ms), details)
     })
 }
 
@@ -242,7 +243,7 @@ where
     if recording {
         let options = options();
         if let Some(message) = message {
-            Details::of(message, &options).chosen().into_iter().for_each(|kv| claimed.set_attribute(kv));
+            Details::of(message, &options).chosen().for_each(|kv| claimed.set_attribute(kv));
         }
         let ProcessOptions { name, operation, topic, template, group, client_id, .. } = options;
         let destination = template.clone().or_else(|| topic.clone());
@@ -308,7 +309,7 @@ fn measure_batch<M: ConsumedMessage>(measure: &mut Measure, messages: &[M], opti
 /// How long a message waited in the broker, unless an attempt before this one said so.
 fn waited<M: ConsumedMessage + ?Sized>(message: &M, options: &ProcessOptions) -> Option<Duration> {
     let is_asked = options.queue_time && !options.counted;
-    is_asked.then(|| queue_ms(message.timestamp_ms()))?.map(Duration::from_millis)
+    is_asked.then(|| queue_ms(message.timestamp_ms(), now_ms()))?.map(Duration::from_millis)
 }
 
 fn measured(options: &ProcessOptions, topic: Option<Cow<'static, str>>) -> Measured<'static> {
@@ -349,6 +350,7 @@ struct Details<'m, M: ConsumedMessage + ?Sized> {
     conversation_id: Option<&'static str>,
     queue_time: bool,
     sizes: bool,
+    now_ms: i64,
 }
 
 impl<'m, M: ConsumedMessage + ?Sized> Details<'m, M> {
@@ -361,55 +363,47 @@ impl<'m, M: ConsumedMessage + ?Sized> Details<'m, M> {
             conversation_id: options.conversation_id,
             queue_time: options.queue_time,
             sizes: options.sizes,
+            now_ms: 0,
         }
     }
 
-    fn into_attributes(self) -> Vec<KeyValue> {
-        let mut all = self.place();
-        all.append(&mut self.chosen());
-        all
+    /// Everything.
+    fn all(&self) -> impl Iterator<Item = KeyValue> {
+        self.place().chain(self.chosen())
     }
 
     /// kafka.md, section 3.5: what does not depend on the user's words.
-    fn place(&self) -> Vec<KeyValue> {
-        let mut all = Vec::with_capacity(4);
-        all.extend(attributes::offset(self.message.offset()));
-        if self.message.value_bytes().is_none() {
-            all.push(KeyValue::new(attributes::TOMBSTONE, true));
-        }
-        if self.queue_time {
-            all.extend(queue_time(self.message.timestamp_ms()));
-        }
-        all
+    fn place(&self) -> impl Iterator<Item = KeyValue> {
+        let tombstone = self.message.value_bytes().is_none();
+        let waited = self.queue_time.then(|| queue_time(self.message.timestamp_ms(), self.now_ms)).flatten();
+        let offset = attributes::offset(self.message.offset()).into_iter();
+        offset.chain(tombstone.then(|| KeyValue::new(attributes::TOMBSTONE, true))).chain(waited)
     }
 
     /// kafka.md.
-    fn chosen(&self) -> Vec<KeyValue> {
-        let mut all = Vec::with_capacity(1);
-        all.extend(attributes::key(self.message.key(), self.key));
-        if let Some(bytes) = self.message.value_bytes().filter(|_| self.sizes) {
-            all.push(attributes::body_size(bytes));
-        }
+    fn chosen(&self) -> impl Iterator<Item = KeyValue> {
+        let key = attributes::key(self.message.key(), self.key).into_iter();
+        let size = self.message.value_bytes().filter(|_| self.sizes).map(attributes::body_size);
         let named =
             [(self.message_id, attributes::MESSAGE_ID), (self.conversation_id, attributes::CONVERSATION_ID)];
         let named = named.into_iter().filter_map(|(header, attribute)| Some((header?, attribute)));
         let captured = self.captured.iter().map(|captured| (captured.header, captured.attribute));
-        for (header, attribute) in named.chain(captured) {
-            all.extend(headers::captured(self.message.header_view(), header, attribute));
-        }
-        all
+        let headers = named.chain(captured).filter_map(|(header, attribute)| {
+            headers::captured(self.message.header_view(), header, attribute)
+        });
+        key.chain(size).chain(headers)
     }
 }
 
 /// Time from the record's timestamp to now in milliseconds; absent for a timestamp that says nothing, zero for one in
 /// the future.
-fn queue_time(timestamp_ms: Option<i64>) -> Option<KeyValue> {
-    let waited = i64::try_from(queue_ms(timestamp_ms)?).unwrap_or(i64::MAX);
+fn queue_time(timestamp_ms: Option<i64>, now_ms: i64) -> Option<KeyValue> {
+    let waited = i64::try_from(queue_ms(timestamp_ms, now_ms)?).unwrap_or(i64::MAX);
     Some(KeyValue::new(attributes::QUEUE_TIME, waited))
 }
 
-fn queue_ms(timestamp_ms: Option<i64>) -> Option<u64> {
-    let waited = now_ms().saturating_sub(timestamp_ms.filter(|ms| *ms > 0)?);
+fn queue_ms(timestamp_ms: Option<i64>, now_ms: i64) -> Option<u64> {
+    let waited = now_ms.saturating_sub(timestamp_ms.filter(|ms| *ms > 0)?);
     Some(u64::try_from(waited).unwrap_or(0))
 }
 
@@ -418,22 +412,39 @@ fn now_ms() -> i64 {
     i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX)
 }
 
-fn single<M: ConsumedMessage + ?Sized>(message: &M, mut options: ProcessOptions) -> Options {
+fn single<M: ConsumedMessage + ?Sized>(message: &M, options: ProcessOptions, now_ms: i64) -> Options {
     let remote = message.creation_context();
-    let creation = remote.span().span_context().clone();
-    let topic = options.topic.take().unwrap_or_else(|| Cow::Owned(message.topic().to_owned()));
-    let mut links = std::mem::take(&mut options.links);
-    let structure = Structure::of(&options, &creation, message.timestamp_ms());
-    if creation.is_valid() {
-        links.insert(0, Link::with_context(creation));
-    }
-    if let Some(ambient) = structure.link {
-        links.push(Link::with_context(ambient));
-    }
-    let mut given = common(&mut options, Some(&topic));
-    given.extend(attributes::partition(message.partition()));
+    let remote_span = remote.span();
+    let creation = remote_span.span_context();
+    let given = match options.topic.as_deref() {
+        Some(topic) => known::given(&options, topic, message.partition()),
+        None => known::given(&options, message.topic(), message.partition()),
+    };
+    let structure = Structure::of(&options, creation, message.timestamp_ms(), now_ms);
+    let continues = matches!(structure.parent, Parent::Creation);
     let parent = structure.parent.context(&remote, options.baggage);
-    begin(options, Some(topic), parent, given, links)
+    let mut links = options.links;
+    let mut begun = Options::new().given(given);
+    if continues {
+        // The link to the creation context is one to the parent, which the record has.
+        begun = begun.continuing(creation.clone(), parent).links_parent();
+    } else {
+        if creation.is_valid() {
+            links.insert(0, Link::with_context(creation.clone()));
+        }
+        begun = begun.parent(parent);
+    }
+    links.extend(structure.link.map(Link::with_context));
+    if !links.is_empty() {
+        begun = begun.links(links);
+    }
+    if let Some(name) = options.name {
+        begun = begun.name(name);
+    }
+    match options.scope {
+        Some(scope) => begun.scope(scope),
+        None => begun,
+    }
 }
 
 fn batch<M: ConsumedMessage>(messages: &[M], mut options: ProcessOptions) -> Options {
@@ -454,7 +465,7 @@ fn batch<M: ConsumedMessage>(messages: &[M], mut options: ProcessOptions) -> Opt
         _ if ambient.is_valid() => Parent::Ambient,
         _ => Parent::Root,
     };
-    let mut given = common(&mut options, topic.as_deref());
+    let mut given = known::common(&options, topic.as_deref());
     given.extend(same_partition.and_then(|message| attributes::partition(message.partition())));
     given.push(KeyValue::new(attributes::BATCH_COUNT, i64::try_from(messages.len()).unwrap_or(i64::MAX)));
     // Baggage of different senders cannot be current at once.
@@ -490,6 +501,7 @@ fn batch_links<M: ConsumedMessage>(
             pick * (count - 1) / (limit - 1) == index
         }
     };
+    let now_ms = now_ms();
     let (mut chosen, mut dropped) = (Vec::with_capacity(count.min(limit)), Vec::new());
     for (index, (message, creation)) in created.into_iter().enumerate() {
         if !kept(index) {
@@ -509,27 +521,12 @@ fn batch_links<M: ConsumedMessage>(
             all.push(KeyValue::new(attributes::TOMBSTONE, true));
         }
         if options.queue_time {
-            all.extend(queue_time(message.timestamp_ms()));
+            all.extend(queue_time(message.timestamp_ms(), now_ms));
         }
         chosen.push(Link::new(creation, all, 0));
     }
     chosen.append(&mut dropped);
     chosen
-}
-
-/// kafka.md A-16: what samplers see.
-fn common(options: &mut ProcessOptions, topic: Option<&str>) -> Vec<KeyValue> {
-    let mut given = Vec::with_capacity(10);
-    given.extend(attributes::operation(options.operation.clone(), "process"));
-    given.extend(topic.map(|topic| KeyValue::new(attributes::DESTINATION, topic.to_owned())));
-    given.extend(options.template.clone().map(|template| KeyValue::new(attributes::TEMPLATE, template)));
-    given.extend(options.group.take().map(|group| KeyValue::new(attributes::GROUP, group)));
-    given.extend(options.client_id.take().map(|id| KeyValue::new(attributes::CLIENT_ID, id)));
-    if let Some((address, port)) = options.server.take() {
-        given.push(KeyValue::new(attributes::SERVER_ADDRESS, address));
-        given.push(KeyValue::new(attributes::SERVER_PORT, i64::from(port)));
-    }
-    given
 }
 
 fn begin(
@@ -560,10 +557,11 @@ enum Parent {
 
 impl Parent {
     /// The context that the span begins under: everything that is current here, with the chosen parent.
-    fn context(self, remote: &Context, baggage: bool) -> Context {
+    fn context(&self, remote: &Context, baggage: bool) -> Context {
         let current = span::current::context();
         let cx = match self {
-            Parent::Creation => propagation::with_span_of(&current, remote),
+            // Without the span, which goes beside it.
+            Parent::Creation => propagation::with_state_of(current, remote),
             Parent::Ambient => current,
             Parent::Root => current.with_remote_span_context(SpanContext::NONE),
         };
@@ -579,10 +577,10 @@ struct Structure {
 
 impl Structure {
     /// kafka.md C-1, C-2 and the table of section 3.1.
-    fn of(options: &ProcessOptions, creation: &SpanContext, timestamp_ms: Option<i64>) -> Self {
+    fn of(options: &ProcessOptions, creation: &SpanContext, timestamp_ms: Option<i64>, now_ms: i64) -> Self {
         let ambient = span::current::span_context();
         let under = ambient.is_valid();
-        let continues = creation.is_valid() && !is_too_old(options, timestamp_ms);
+        let continues = creation.is_valid() && !is_too_old(options, timestamp_ms, now_ms);
         let parent = match options.context {
             ContextMode::NewRoot => Parent::Root,
             ContextMode::Parent if continues => Parent::Creation,
@@ -595,11 +593,11 @@ impl Structure {
     }
 }
 
-fn is_too_old(options: &ProcessOptions, timestamp_ms: Option<i64>) -> bool {
+fn is_too_old(options: &ProcessOptions, timestamp_ms: Option<i64>, now_ms: i64) -> bool {
     let (Some(limit), Some(sent)) = (options.parent_max_age, timestamp_ms.filter(|ms| *ms > 0)) else {
         return false;
     };
-    let age = now_ms().saturating_sub(sent);
+    let age = now_ms.saturating_sub(sent);
     let too_old = u128::try_from(age).is_ok_and(|age| age > limit.as_millis());
     if too_old && !OLD_RECORD_SEEN.swap(true, Ordering::Relaxed) {
         diagnostics::info(format_args!(

@@ -19,6 +19,7 @@ mod guarded;
 mod headers;
 mod headers_serde;
 mod kafka_message;
+mod known;
 mod message;
 mod message_error;
 mod metrics;

@@ -3,11 +3,12 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 
-use opentelemetry::trace::{SpanContext, SpanId, Status, TraceFlags, TraceState};
+use opentelemetry::trace::{Link, SpanContext, SpanId, Status, TraceFlags, TraceState};
 use opentelemetry::{InstrumentationScope, KeyValue};
 use opentelemetry_sdk::trace::{SpanData, SpanEvents, SpanLinks};
 
 use super::timeline::{Times, system_time};
+use crate::span::given::Given;
 use crate::span::limits::{self, SpanLimits};
 use crate::span::record::{Record, flag};
 use crate::span::side::Side;
@@ -41,8 +42,11 @@ impl Converter {
             self.sites.entry(std::ptr::from_ref(site) as usize).or_insert_with(|| site_data(site, with_code));
         let mut side = side.map_or_else(Side::default, |side| *side);
 
-        let mut attributes = Vec::with_capacity(data.code.len() + values.len() + side.attributes.len() + 2);
+        let given = side.given.as_deref().map_or(&[][..], Given::attributes);
+        let most = data.code.len() + given.len() + values.len() + side.attributes.len() + 2;
+        let mut attributes = Vec::with_capacity(most);
         let limits = limits::current();
+        attributes.extend_from_slice(given);
         for (key, value) in site.keys.iter().zip(values) {
             // What a record holds in place is cut here: it is small, or lives for ever.
             attributes.extend(value.into_value().map(|value| KeyValue::new(*key, limits.cut_value(value))));
@@ -65,13 +69,34 @@ impl Converter {
         attributes.extend_from_slice(&data.code);
         let dropped = truncate(&mut attributes, limits) + side.dropped_attributes;
 
+        let is_remote = parent != 0 && flags & flag::REMOTE_PARENT != 0;
         let mut events = SpanEvents::default();
         events.events = side.events;
         events.dropped_count = side.dropped_events;
         let mut links = SpanLinks::default();
         links.links = side.links;
         links.dropped_count = side.dropped_links;
+        if side.links_parent {
+            // Sampling was decided by the parent, so flags and state are its own.
+            let (flags, state) = (TraceFlags::new(trace_flags), side.trace_state.clone());
+            let parent = SpanContext::new(
+                trace_id(trace),
+                SpanId::from(parent),
+                flags,
+                is_remote,
+                state.unwrap_or(TraceState::NONE),
+            );
+            links.links.insert(0, Link::with_context(parent));
+            let most = limits.links as usize;
+            links.dropped_count += u32::try_from(links.links.len().saturating_sub(most)).unwrap_or(u32::MAX);
+            links.links.truncate(most);
+        }
 
+        let name = match (side.name, &side.given) {
+            (Some(name), _) => name,
+            (None, Some(given)) => Cow::Owned(given.name().to_owned()),
+            (None, None) => Cow::Borrowed(site.name),
+        };
         SpanData {
             span_context: SpanContext::new(
                 trace_id(trace),
@@ -81,9 +106,9 @@ impl Converter {
                 side.trace_state.unwrap_or(TraceState::NONE),
             ),
             parent_span_id: SpanId::from(parent),
-            parent_span_is_remote: parent != 0 && flags & flag::REMOTE_PARENT != 0,
+            parent_span_is_remote: is_remote,
             span_kind: side.kind.unwrap_or(site.kind).into(),
-            name: side.name.unwrap_or(Cow::Borrowed(site.name)),
+            name,
             start_time: times.start,
             end_time: side.end_ns.map_or(times.end, |end_ns| system_time(end_ns).max(times.start)),
             attributes,

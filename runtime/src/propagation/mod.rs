@@ -26,8 +26,6 @@ mod tracestate;
 mod w3c;
 
 use opentelemetry::propagation::TextMapPropagator;
-#[cfg(feature = "kafka")]
-use opentelemetry::trace::TraceContextExt as _;
 use opentelemetry::{Context, global};
 
 #[cfg(feature = "kafka")]
@@ -103,13 +101,12 @@ fn w3c_parts(propagator: &dyn TextMapPropagator) -> Option<w3c::Parts> {
     (parts.trace && state).then_some(parts)
 }
 
-/// `base` with the span that was extracted into `remote`, and the tracestate that travels beside it.
+/// `base` with the tracestate that travels beside the span which was extracted into `remote`.
 #[cfg(feature = "kafka")]
-pub(crate) fn with_span_of(base: &Context, remote: &Context) -> Context {
-    let cx = base.with_remote_span_context(remote.span().span_context().clone());
+pub(crate) fn with_state_of(base: Context, remote: &Context) -> Context {
     match remote.get::<tracestate::RawTraceState>() {
-        Some(raw) => cx.with_value(raw.clone()),
-        None => cx,
+        Some(raw) => base.with_value(raw.clone()),
+        None => base,
     }
 }
 

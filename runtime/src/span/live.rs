@@ -165,7 +165,8 @@ fn pass_on(live: &'static Live) {
 pub(super) mod place {
     pub(in crate::span) const SYNC: u8 = 0;
     pub(in crate::span) const OWNED: u8 = 1;
-    pub(in crate::span) const OTHER: u8 = 2;
+    pub(in crate::span) const TOLD: u8 = 2;
+    pub(in crate::span) const OTHER: u8 = 3;
 }
 
 /// What a `Context` holds: OpenTelemetry's view of one of our spans.

@@ -10,7 +10,7 @@
 //! | `sampler`, `ids`, `clock`, `ticks` | recorded or not, who, when |
 //! | `fork` | what a child process must not do |
 //! | `live`, `side` | what others write to an open span through OpenTelemetry's `Context` |
-//! | `fields`, `value`, `outcome`, `limits` | what a span carries |
+//! | `fields`, `value`, `given`, `outcome`, `limits` | what a span carries |
 //! | `record`, `chunk`, `exchange`, `counters` | what it leaves behind, and the way to the collector |
 //! | `returned` | what an expansion wraps round a returned value |
 //! | `current` | the functions that act on the current span |
@@ -27,6 +27,8 @@ pub(crate) mod foreign;
 pub(crate) mod fork;
 mod found;
 mod future;
+#[cfg_attr(not(feature = "kafka"), allow(dead_code, reason = "only messages have so much in common"))]
+pub(crate) mod given;
 pub(crate) mod ids;
 mod leaf;
 pub(crate) mod limits;

@@ -1,11 +1,13 @@
 //! What a caller may say about a span at its start, beyond what the call site fixes.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use opentelemetry::trace::{Link, SpanContext};
 use opentelemetry::{Context, InstrumentationScope, KeyValue};
 
 use super::clock::Reading;
+use super::given::Given;
 use super::site::Kind;
 
 /// Where a span's parent comes from.
@@ -20,6 +22,9 @@ pub(super) enum Parent {
     Context(Context),
     /// This span; baggage stays as it is.
     Span(SpanContext),
+    /// This span, which need not be in the context: what else is in that is current inside the span.
+    #[cfg_attr(not(feature = "kafka"), allow(dead_code, reason = "only messages come with one"))]
+    Remote(SpanContext, Context),
 }
 
 /// What `name = ..`, `parent = ..`, `root`, `links = ..` and `scope = ..` say, and the instrumentation of this crate.
@@ -32,6 +37,8 @@ pub struct Options {
     pub(super) scope: Option<InstrumentationScope>,
     pub(super) attributes: Vec<KeyValue>,
     pub(super) begun: Option<Reading>,
+    pub(super) given: Option<Arc<Given>>,
+    pub(super) links_parent: bool,
 }
 
 impl Options {
@@ -91,6 +98,30 @@ impl Options {
     #[must_use]
     pub(crate) fn begun(mut self, begun: Reading) -> Self {
         self.begun = Some(begun);
+        self
+    }
+
+    /// The parent, valid, under which all that `cx` holds besides a span is current inside.
+    #[cfg(feature = "kafka")]
+    #[must_use]
+    pub(crate) fn continuing(mut self, parent: SpanContext, cx: Context) -> Self {
+        self.parent = Parent::Remote(parent, cx);
+        self
+    }
+
+    /// Links to the parent as well, before all other links.
+    #[cfg(feature = "kafka")]
+    #[must_use]
+    pub(crate) fn links_parent(mut self) -> Self {
+        self.links_parent = true;
+        self
+    }
+
+    /// Name and attributes that it shares with other spans. Samplers see them; what is told apart from them counts more.
+    #[cfg(feature = "kafka")]
+    #[must_use]
+    pub(crate) fn given(mut self, given: Arc<Given>) -> Self {
+        self.given = Some(given);
         self
     }
 

@@ -11,6 +11,7 @@ use super::clock::Reading;
 use super::core::Core;
 use super::counters;
 use super::found::{Found, Sampled, decide, link_to, trace_id};
+use super::given::Given;
 use super::leaf::{Leaf, active_span};
 use super::live::{Handle, place};
 use super::local::Local;
@@ -22,6 +23,8 @@ use crate::diagnostics;
 /// What the parent's context gives besides the parent.
 struct Base {
     cx: Context,
+    /// The parent, where the context does not name it.
+    remote: Option<SpanContext>,
     parent: Found,
     trace_state: TraceState,
 }
@@ -30,7 +33,15 @@ impl Base {
     fn by_context(cx: Context, parent: Found) -> Self {
         let trace_state =
             if parent.span == 0 { TraceState::NONE } else { cx.span().span_context().trace_state().clone() };
-        Self { cx, parent, trace_state }
+        Self { cx, remote: None, parent, trace_state }
+    }
+
+    /// A context that names the parent.
+    fn into_context(self) -> Context {
+        match self.remote {
+            Some(span) => self.cx.with_remote_span_context(span),
+            None => self.cx,
+        }
     }
 }
 
@@ -56,7 +67,7 @@ impl Core {
             Told::Span { cx, span_context, begun, .. } => {
                 let (live, generation) = local.live.acquire();
                 self.live = Some((live, generation));
-                let cx = cx.with_span(Handle::<{ place::OTHER }>::new(span_context, live, generation));
+                let cx = cx.with_span(Handle::<{ place::TOLD }>::new(span_context, live, generation));
                 self.start_now(stats, begun);
                 Some(cx)
             }
@@ -71,8 +82,11 @@ impl Core {
     pub(super) fn begin_leaf_with(
         &mut self,
         local: &Local,
-        options: Options,
+        mut options: Options,
     ) -> (Option<Context>, Option<Leaf>) {
+        if let Parent::Remote(span, cx) = options.parent {
+            options.parent = Parent::Context(cx.with_remote_span_context(span));
+        }
         let Some(stats) = local.stats() else {
             counters::lost();
             return (None, None);
@@ -93,10 +107,11 @@ impl Core {
         if current.is_telemetry_suppressed() {
             return Told::Nothing(None);
         }
-        let Options { name, kind, parent, mut links, scope, mut attributes, begun } = options;
-        let is_named = matches!(parent, Parent::Context(_) | Parent::Span(_));
+        let Options { name, kind, parent, mut links, scope, mut attributes, begun, given, mut links_parent } =
+            options;
+        let is_named = matches!(parent, Parent::Context(_) | Parent::Span(_) | Parent::Remote(..));
         let is_current = matches!(parent, Parent::Current);
-        let base = match parent {
+        let mut base = match parent {
             Parent::Current => {
                 let found = Found::by_current(local, &current);
                 Base::by_context(current, found)
@@ -104,7 +119,7 @@ impl Core {
             Parent::Root => {
                 links.extend(link_to(Found::by_current(local, &current)));
                 let cx = current.with_remote_span_context(SpanContext::NONE);
-                Base { cx, parent: Found::NONE, trace_state: TraceState::NONE }
+                Base { cx, remote: None, parent: Found::NONE, trace_state: TraceState::NONE }
             }
             Parent::Context(cx) => {
                 let found = Found::by_context(&cx);
@@ -114,12 +129,30 @@ impl Core {
                 parent: Found::from_span_context(&span),
                 trace_state: span.trace_state().clone(),
                 cx: current.with_remote_span_context(span),
+                remote: None,
+            },
+            Parent::Remote(span, cx) => Base {
+                parent: Found::from_span_context(&span),
+                trace_state: span.trace_state().clone(),
+                cx,
+                remote: Some(span),
             },
         };
         let kind_at_start = kind.unwrap_or(self.site.kind);
         let (sampled, trace_state) = if sampler::current_state() == state::ASK {
-            let name = name.as_deref().unwrap_or(self.site.name);
-            let asked = ask(local, &base, name, &kind_at_start.into(), &attributes, &links);
+            let given_name = given.as_deref().map(Given::name);
+            let name = name.as_deref().or(given_name).unwrap_or(self.site.name);
+            // A sampler sees what the record shares, and the link that it need not hold.
+            let known = given.as_deref().map_or(&[][..], Given::attributes);
+            let seen = [known, &attributes].concat();
+            if let Some(parent) = base.remote.take() {
+                if links_parent {
+                    links.insert(0, Link::with_context(parent.clone()));
+                    links_parent = false;
+                }
+                base.cx = base.cx.with_remote_span_context(parent);
+            }
+            let asked = ask(local, &base, name, &kind_at_start.into(), &seen, &links);
             let Some(asked) = asked else { return Told::Nothing(None) };
             attributes.extend(asked.attributes);
             if asked.sampled.records {
@@ -130,7 +163,7 @@ impl Core {
             let Some(sampled) = decide(local, base.parent) else {
                 // An unsampled parent that was named is current inside, or what begins there would be the root of
                 // a new trace.
-                return Told::Nothing(is_named.then_some(base.cx));
+                return Told::Nothing(is_named.then(|| base.into_context()));
             };
             if sampled.records {
                 self.make_record(sampled, base.parent, 0);
@@ -144,13 +177,16 @@ impl Core {
         if trace_state != TraceState::NONE {
             record.side().trace_state = Some(trace_state);
         }
-        let said = name.is_some()
+        let said = given.is_some()
+            || name.is_some()
             || kind.is_some()
             || scope.is_some()
             || !links.is_empty()
             || !attributes.is_empty();
         if said {
             let side = record.side();
+            side.given = given;
+            side.links_parent = links_parent;
             side.name = name;
             side.kind = kind;
             side.scope = scope;

@@ -41,6 +41,14 @@ impl Span {
         local.leaf.set(leaf);
     }
 
+    /// Sets attributes; those of the same key are overwritten.
+    #[cfg(feature = "kafka")]
+    pub(crate) fn set_attributes(&mut self, attributes: impl IntoIterator<Item = opentelemetry::KeyValue>) {
+        if let Some(side) = self.core.side() {
+            attributes.into_iter().for_each(|attribute| side.set_attribute(attribute));
+        }
+    }
+
     /// Ends the record, then what is current is what was before.
     #[inline(always)]
     fn leave(&mut self, end: impl FnOnce(&mut Core)) {
