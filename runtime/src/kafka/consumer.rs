@@ -52,7 +52,7 @@ use super::runner::running::{self, Claimed};
 use super::{attributes, headers, known};
 use crate::diagnostics;
 use crate::propagation;
-use crate::span::{self, Options, OwnedSpan, Span};
+use crate::span::{self, MessageParent, Options, OwnedSpan, Span};
 
 static OLD_RECORD_SEEN: AtomicBool = AtomicBool::new(false);
 
@@ -65,10 +65,15 @@ where
     if let Some(claimed) = running::claim(message, None) {
         return fill(claimed, measure, Some(message), options);
     }
-    let Some((begin, details)) = begin_single(measure, message, options) else { return false };
-    let recording = span::enter_with(span, begin);
+    let Some(mut options) = wanted(options) else { return false };
+    measure_single(measure, message, &options);
+    if !span::on() {
+        return false;
+    }
+    let now_ms = now_ms();
+    let recording = span::enter_with(span, single(message, &mut options, now_ms));
     if recording {
-        span.set_attributes(details.all());
+        span.set_attributes(Details { message, options: &options, now_ms }.all());
     }
     recording
 }
@@ -82,10 +87,15 @@ where
     if let Some(claimed) = running::claim(message, None) {
         return fill(claimed, measure, Some(message), options);
     }
-    let Some((begin, details)) = begin_single(measure, message, options) else { return false };
-    let recording = span::open_with(span, begin);
+    let Some(mut options) = wanted(options) else { return false };
+    measure_single(measure, message, &options);
+    if !span::on() {
+        return false;
+    }
+    let now_ms = now_ms();
+    let recording = span::open_with(span, single(message, &mut options, now_ms));
     if recording {
-        span.set_attributes(details.all());
+        span.set_attributes(Details { message, options: &options, now_ms }.all());
     }
     recording
 }
@@ -163,32 +173,13 @@ fn begin_any(measure: &mut Measure, options: impl FnOnce() -> ProcessOptions) ->
     })
 }
 
-/// Begins the measurement, and gives what the span begins with; `None` if tracing is off.
-fn begin_single<'m, M, O>(
-    measure: &mut Measure,
-    message: &'m M,
-    options: O,
-) -> Option<(Options, Details<'m, M>)>
-where
-    M: ConsumedMessage + ?Sized,
-    O: FnOnce() -> ProcessOptions,
-{
-    let measured = metrics::is_measured();
-    if !span::on() && !measured {
-        return None;
-    }
-    let options = options();
-    if measured {
-        measure_single(measure, message, &options);
-    }
-    span::on().then(|| {
-        let now_ms = now_ms();
-        let details = Details { now_ms, ..Details::of(message, &options) };
-        (single(message, options, now_ms), details)
-    })
+/// The options, if anybody wants to know of the message: `None` where tracing is off and nothing is measured.
+#[inline]
+fn wanted(options: impl FnOnce() -> ProcessOptions) -> Option<ProcessOptions> {
+    (span::on() || metrics::is_measured()).then(options)
 }
 
-/// The same for a batch.
+/// Begins the measurement of a batch, and gives what the span begins with; `None` if tracing is off.
 fn begin_batch<M, O>(measure: &mut Measure, messages: &[M], options: O) -> Option<Options>
 where
     M: ConsumedMessage,
@@ -217,10 +208,15 @@ pub(super) fn open_attempt(
     options: impl FnOnce() -> ProcessOptions,
 ) -> bool {
     if let ([record], false) = (records, is_batch) {
-        let Some((begin, details)) = begin_single(measure, record, options) else { return false };
-        let recording = span::open_with(span, begin);
+        let Some(mut options) = wanted(options) else { return false };
+        measure_single(measure, record, &options);
+        if !span::on() {
+            return false;
+        }
+        let now_ms = now_ms();
+        let recording = span::open_with(span, single(record, &mut options, now_ms));
         if recording {
-            span.set_attributes(details.place());
+            span.set_attributes(Details { message: record, options: &options, now_ms }.place());
         }
         return recording;
     }
@@ -229,7 +225,7 @@ pub(super) fn open_attempt(
 
 /// Records on the current span what no annotated handler has recorded.
 pub(super) fn complete_attempt(record: &Record, options: &ProcessOptions) {
-    span::current::set_attributes(Details::of(record, options).chosen());
+    span::current::set_attributes(Details { message: record, options, now_ms: 0 }.chosen());
 }
 
 /// Writes what the arguments say to the process span of the runner's attempt (kafka.md section 3.1, `run`). Whose child it
@@ -243,7 +239,8 @@ where
     if recording {
         let options = options();
         if let Some(message) = message {
-            Details::of(message, &options).chosen().for_each(|kv| claimed.set_attribute(kv));
+            let details = Details { message, options: &options, now_ms: 0 };
+            details.chosen().for_each(|kv| claimed.set_attribute(kv));
         }
         let ProcessOptions { name, operation, topic, template, group, client_id, .. } = options;
         let destination = template.clone().or_else(|| topic.clone());
@@ -272,7 +269,7 @@ where
 
 /// kafka.md M-3, M-4; an attempt that is not the first, or a message that `TracedConsumer` counted, is not counted again.
 fn measure_single<M: ConsumedMessage + ?Sized>(measure: &mut Measure, message: &M, options: &ProcessOptions) {
-    if !options.metrics {
+    if !options.metrics || !metrics::is_measured() {
         return;
     }
     let counts = !options.counted && !message.is_counted();
@@ -341,32 +338,14 @@ impl<'m, M: ConsumedMessage> Same<'m, M> {
     }
 }
 
-/// What is recorded beyond what samplers see; read before the options are consumed, built only if the span records.
+/// What is recorded beyond what samplers see; built only if the span records.
 struct Details<'m, M: ConsumedMessage + ?Sized> {
     message: &'m M,
-    key: super::KeyText,
-    captured: &'static [super::CapturedHeader],
-    message_id: Option<&'static str>,
-    conversation_id: Option<&'static str>,
-    queue_time: bool,
-    sizes: bool,
+    options: &'m ProcessOptions,
     now_ms: i64,
 }
 
-impl<'m, M: ConsumedMessage + ?Sized> Details<'m, M> {
-    fn of(message: &'m M, options: &ProcessOptions) -> Self {
-        Details {
-            message,
-            key: options.key,
-            captured: options.headers,
-            message_id: options.message_id,
-            conversation_id: options.conversation_id,
-            queue_time: options.queue_time,
-            sizes: options.sizes,
-            now_ms: 0,
-        }
-    }
-
+impl<M: ConsumedMessage + ?Sized> Details<'_, M> {
     /// Everything.
     fn all(&self) -> impl Iterator<Item = KeyValue> {
         self.place().chain(self.chosen())
@@ -375,19 +354,22 @@ impl<'m, M: ConsumedMessage + ?Sized> Details<'m, M> {
     /// kafka.md, section 3.5: what does not depend on the user's words.
     fn place(&self) -> impl Iterator<Item = KeyValue> {
         let tombstone = self.message.value_bytes().is_none();
-        let waited = self.queue_time.then(|| queue_time(self.message.timestamp_ms(), self.now_ms)).flatten();
+        let waited =
+            self.options.queue_time.then(|| queue_time(self.message.timestamp_ms(), self.now_ms)).flatten();
         let offset = attributes::offset(self.message.offset()).into_iter();
         offset.chain(tombstone.then(|| KeyValue::new(attributes::TOMBSTONE, true))).chain(waited)
     }
 
     /// kafka.md.
     fn chosen(&self) -> impl Iterator<Item = KeyValue> {
-        let key = attributes::key(self.message.key(), self.key).into_iter();
-        let size = self.message.value_bytes().filter(|_| self.sizes).map(attributes::body_size);
-        let named =
-            [(self.message_id, attributes::MESSAGE_ID), (self.conversation_id, attributes::CONVERSATION_ID)];
+        let key = attributes::key(self.message.key(), self.options.key).into_iter();
+        let size = self.message.value_bytes().filter(|_| self.options.sizes).map(attributes::body_size);
+        let named = [
+            (self.options.message_id, attributes::MESSAGE_ID),
+            (self.options.conversation_id, attributes::CONVERSATION_ID),
+        ];
         let named = named.into_iter().filter_map(|(header, attribute)| Some((header?, attribute)));
-        let captured = self.captured.iter().map(|captured| (captured.header, captured.attribute));
+        let captured = self.options.headers.iter().map(|captured| (captured.header, captured.attribute));
         let headers = named.chain(captured).filter_map(|(header, attribute)| {
             headers::captured(self.message.header_view(), header, attribute)
         });
@@ -412,39 +394,29 @@ fn now_ms() -> i64 {
     i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX)
 }
 
-fn single<M: ConsumedMessage + ?Sized>(message: &M, options: ProcessOptions, now_ms: i64) -> Options {
+fn single<M: ConsumedMessage + ?Sized>(message: &M, options: &mut ProcessOptions, now_ms: i64) -> Options {
     let remote = message.creation_context();
     let remote_span = remote.span();
     let creation = remote_span.span_context();
     let given = match options.topic.as_deref() {
-        Some(topic) => known::given(&options, topic, message.partition()),
-        None => known::given(&options, message.topic(), message.partition()),
+        Some(topic) => known::given(options, topic, message.partition()),
+        None => known::given(options, message.topic(), message.partition()),
     };
-    let structure = Structure::of(&options, creation, message.timestamp_ms(), now_ms);
+    let structure = Structure::of(options, creation, message.timestamp_ms(), now_ms);
     let continues = matches!(structure.parent, Parent::Creation);
     let parent = structure.parent.context(&remote, options.baggage);
-    let mut links = options.links;
-    let mut begun = Options::new().given(given);
-    if continues {
+    let mut links = std::mem::take(&mut options.links);
+    let parent = if continues {
         // The link to the creation context is one to the parent, which the record has.
-        begun = begun.continuing(creation.clone(), parent).links_parent();
+        MessageParent::Continued(creation.clone(), parent)
     } else {
         if creation.is_valid() {
             links.insert(0, Link::with_context(creation.clone()));
         }
-        begun = begun.parent(parent);
-    }
+        MessageParent::Other(parent)
+    };
     links.extend(structure.link.map(Link::with_context));
-    if !links.is_empty() {
-        begun = begun.links(links);
-    }
-    if let Some(name) = options.name {
-        begun = begun.name(name);
-    }
-    match options.scope {
-        Some(scope) => begun.scope(scope),
-        None => begun,
-    }
+    Options::of_message(given, parent, links, options.name.take(), options.scope.take())
 }
 
 fn batch<M: ConsumedMessage>(messages: &[M], mut options: ProcessOptions) -> Options {

@@ -34,8 +34,10 @@ pub(super) fn given(options: &ProcessOptions, topic: &str, partition: i32) -> Ar
     let found = KNOWN.try_with(|known| {
         let mut known = known.try_borrow_mut().ok()?;
         let at = known.iter().position(|known| known.is(options, topic, partition))?;
-        // Records come by partition: what was found now is what is looked for next.
-        known.swap(0, at);
+        if at > 0 {
+            // Records come by partition: what was found now is what is looked for next.
+            known.swap(0, at);
+        }
         known.first().map(|known| Arc::clone(&known.given))
     });
     match found {

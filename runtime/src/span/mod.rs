@@ -57,6 +57,8 @@ pub use limits::SpanLimits;
 pub(crate) use live::writes_after_end;
 #[cfg(feature = "log")]
 pub(crate) use local::is_there as has_storage;
+#[cfg(feature = "kafka")]
+pub(crate) use options::MessageParent;
 pub use options::{IntoLink, IntoParent, IntoScope, Options, ParentValue};
 pub use outcome::{
     DebugProbe, ErrorInfo, ErrorType, Fallible, Outcome, Probe, outcome_by, outcome_with, probe, probe_debug,

@@ -101,28 +101,33 @@ impl Options {
         self
     }
 
-    /// The parent, valid, under which all that `cx` holds besides a span is current inside.
+    /// What a message's span begins with, in one go: a value as big as this is not passed on piece by piece. Name and
+    /// attributes that it shares with other spans count less than what it is told apart from them.
     #[cfg(feature = "kafka")]
-    #[must_use]
-    pub(crate) fn continuing(mut self, parent: SpanContext, cx: Context) -> Self {
-        self.parent = Parent::Remote(parent, cx);
-        self
-    }
-
-    /// Links to the parent as well, before all other links.
-    #[cfg(feature = "kafka")]
-    #[must_use]
-    pub(crate) fn links_parent(mut self) -> Self {
-        self.links_parent = true;
-        self
-    }
-
-    /// Name and attributes that it shares with other spans. Samplers see them; what is told apart from them counts more.
-    #[cfg(feature = "kafka")]
-    #[must_use]
-    pub(crate) fn given(mut self, given: Arc<Given>) -> Self {
-        self.given = Some(given);
-        self
+    pub(crate) fn of_message(
+        given: Arc<Given>,
+        parent: MessageParent,
+        links: Vec<Link>,
+        name: Option<Cow<'static, str>>,
+        scope: Option<InstrumentationScope>,
+    ) -> Self {
+        let links_parent = matches!(parent, MessageParent::Continued(..));
+        let parent = match parent {
+            MessageParent::Continued(span, cx) => Parent::Remote(span, cx),
+            MessageParent::Other(cx) => Parent::Context(cx),
+        };
+        let given = Some(given);
+        Self {
+            name,
+            kind: None,
+            parent,
+            links,
+            scope,
+            attributes: Vec::new(),
+            begun: None,
+            given,
+            links_parent,
+        }
     }
 
     /// Attributes. Given at creation, so that samplers see them.
@@ -131,6 +136,15 @@ impl Options {
         self.attributes.extend(attributes);
         self
     }
+}
+
+/// What the span of a message begins under.
+#[cfg(feature = "kafka")]
+pub(crate) enum MessageParent {
+    /// The sender's span, valid, which the span also links to. What else is in the context is current inside.
+    Continued(SpanContext, Context),
+    /// The span that this context names, or none.
+    Other(Context),
 }
 
 /// A parent as [`IntoParent`] gives it.

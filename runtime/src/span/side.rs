@@ -38,7 +38,10 @@ impl Side {
     /// Sets an attribute; an attribute of the same key is overwritten.
     pub(crate) fn set_attribute(&mut self, attribute: KeyValue) {
         let limits = limits::current();
-        let attribute = KeyValue::new(attribute.key, limits.cut_value(attribute.value));
+        let attribute = match limits.value_length {
+            Some(_) => KeyValue::new(attribute.key, limits.cut_value(attribute.value)),
+            None => attribute,
+        };
         let has_room = self.attributes.len() < limits.attributes as usize;
         let existing = self.attributes.iter_mut().find(|existing| existing.key == attribute.key);
         let before = existing.as_deref().map_or(0, attribute_bytes);
