@@ -50,6 +50,8 @@ pub(super) struct Engine {
     begun: Instant,
     /// Engine time, as precise as the poll thread is often; an exact clock would cost 25 ns for each record.
     now_ms: AtomicU64,
+    /// Partitions were assigned whose committed offsets could not be asked for.
+    pub(super) assign_anew: AtomicBool,
     pub(super) last_poll_ms: AtomicU64,
     stop: Mutex<Stop>,
     stopping: AtomicBool,
@@ -105,6 +107,7 @@ impl Engine {
             commit_is_due: AtomicBool::new(false),
             begun: Instant::now(),
             now_ms: AtomicU64::new(0),
+            assign_anew: AtomicBool::new(false),
             last_poll_ms: AtomicU64::new(0),
             stop: Mutex::default(),
             stopping: AtomicBool::new(false),

@@ -25,6 +25,19 @@ pub(super) fn is_poll_exceeded(error: &KafkaError) -> bool {
     error.rdkafka_error_code() == Some(RDKafkaErrorCode::PollExceeded)
 }
 
+/// The coordinator was not there when librdkafka asked for committed offsets. It asks once: partitions that it asked for
+/// stay assigned, and nothing of them is fetched until they are assigned anew.
+pub(super) fn is_offset_unknown(error: &KafkaError) -> bool {
+    matches!(
+        error,
+        KafkaError::MessageConsumption(
+            RDKafkaErrorCode::NotCoordinator
+                | RDKafkaErrorCode::CoordinatorNotAvailable
+                | RDKafkaErrorCode::CoordinatorLoadInProgress
+        )
+    )
+}
+
 /// A partition goes on at another offset than the one it was at.
 pub(super) fn is_reset(error: &KafkaError) -> bool {
     matches!(

@@ -49,6 +49,9 @@ fn until_stopped(engine: &Arc<Engine>, consumer: &Arc<BaseConsumer<RunnerContext
         let now = poll(engine, consumer);
         if looked_ms.is_none_or(|looked| now.saturating_sub(looked) >= LOOK_FOR_BLOCKED_MS) {
             looked_ms = Some(now);
+            if engine.assign_anew.swap(false, Ordering::Relaxed) {
+                consumer.context().assign_anew(consumer);
+            }
             metrics::look();
             for generation in engine.owned.all() {
                 if let Some(change) = generation.step_pause(now) {
@@ -88,7 +91,12 @@ fn poll(engine: &Arc<Engine>, consumer: &Arc<BaseConsumer<RunnerContext>>) -> u6
             let code = consumer.client().fatal_error().map_or(code, |(code, _)| code);
             engine.client_error(KafkaError::MessageConsumptionFatal(code), "");
         }
-        Some(Err(error)) => engine.client_error(error, ""),
+        Some(Err(error)) => {
+            if errors::is_offset_unknown(&error) {
+                engine.assign_anew.store(true, Ordering::Relaxed);
+            }
+            engine.client_error(error, "");
+        }
     }
     now
 }

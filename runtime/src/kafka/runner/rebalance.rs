@@ -9,7 +9,7 @@ use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext, RebalanceProtocol};
 use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::types::{RDKafkaErrorCode, RDKafkaRespErr};
-use rdkafka::{ClientContext, TopicPartitionList};
+use rdkafka::{ClientContext, Offset, TopicPartitionList};
 
 use super::counters::Count;
 use super::engine::{Engine, LAST_COMMIT};
@@ -138,6 +138,42 @@ impl RunnerContext {
             generation
         });
         acquired.collect()
+    }
+
+    /// Gives up the partitions that nothing is fetched of, and takes them again, which asks for their offsets again.
+    pub(super) fn assign_anew(&self, consumer: &BaseConsumer<Self>) {
+        if let Err(error) = self.try_assign_anew(consumer) {
+            diagnostics::warn(format_args!("partitions could not be assigned anew: {error}"));
+            self.engine.set_last_error(error.to_string());
+        }
+    }
+
+    fn try_assign_anew(&self, consumer: &BaseConsumer<Self>) -> KafkaResult<()> {
+        // Dies here.
+        let positions = consumer.position()?;
+        let mut stuck = TopicPartitionList::new();
+        let mut all = TopicPartitionList::new();
+        for element in positions.elements() {
+            let (topic, partition) = (element.topic(), element.partition());
+            // Others are given up and not taken back yet.
+            if self.engine.owned.find(topic, partition).is_none() {
+                continue;
+            }
+            all.add_partition(topic, partition);
+            if element.offset() == Offset::Invalid {
+                stuck.add_partition(topic, partition);
+            }
+        }
+        if stuck.count() == 0 {
+            return Ok(());
+        }
+        // An eager assignment has no parts.
+        let anew = match consumer.rebalance_protocol() {
+            RebalanceProtocol::Cooperative => stuck,
+            RebalanceProtocol::Eager | RebalanceProtocol::None => all,
+        };
+        self.revoke(consumer, &anew, Count::Revoke)?;
+        self.assign(consumer, &anew)
     }
 
     fn revoke(
