@@ -203,6 +203,20 @@ fn two_records_at_once_are_out_of_order_unless_their_keys_differ() {
     }
 }
 
+/// (c): a record that comes once more right after itself is a duplicate; one that begins while it is handled is not.
+#[test]
+fn a_record_that_comes_again_is_a_duplicate() {
+    let mut run = Run::of(2);
+    run.handle(0);
+    run.handle(0);
+    run.handle(1);
+    let (broken, verdict) = run.judged();
+    assert_eq!((broken.as_str(), verdict.duplicates), ("", 1), "{verdict}");
+    let twice = [run.begin(1, 1), run.begin(1, 1)];
+    twice.into_iter().for_each(|running| running.ends(Outcome::Handled));
+    assert_eq!(run.judged().0, "c");
+}
+
 /// (c): what another generation left open is delivered again.
 #[test]
 fn order_starts_anew_with_a_generation() {

@@ -73,6 +73,16 @@ alone! {
         let _ = load.judged(Order::Partition, members).await;
     }
 
+    /// B1: the coordinator is gone at the moment at which members ask for the offsets of their new partitions.
+    async fn b1_the_coordinator_moves_in_a_rebalance() within 150 {
+        coordinator_gone_in_a_rebalance(Protocol::CooperativeSticky).await;
+    }
+
+    /// B1: the same where all partitions go and come at once.
+    async fn b1_the_coordinator_moves_in_an_eager_rebalance() within 150 {
+        coordinator_gone_in_a_rebalance(Protocol::Range).await;
+    }
+
     /// B1: without a coordinator the runner is joining, and neither ready nor gone.
     async fn b1_no_coordinator_at_start() within 100 {
         let mut load = Load::start(Protocol::CooperativeSticky, 6);
@@ -175,6 +185,8 @@ alone! {
             (Fetch, RD_KAFKA_RESP_ERR__TRANSPORT),
             (Metadata, RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE),
             (Metadata, RD_KAFKA_RESP_ERR__TRANSPORT),
+            // For the assignment after the member has to join anew, two faults later.
+            (OffsetFetch, RD_KAFKA_RESP_ERR_NOT_COORDINATOR),
             (Heartbeat, RD_KAFKA_RESP_ERR_COORDINATOR_NOT_AVAILABLE),
             (Heartbeat, RD_KAFKA_RESP_ERR_REBALANCE_IN_PROGRESS),
             (Heartbeat, RD_KAFKA_RESP_ERR_UNKNOWN_MEMBER_ID),
@@ -244,6 +256,27 @@ alone! {
         let report = member.close(WAIT).await.unwrap();
         assert_eq!(report.offset_resets, 1, "{report:?}");
     }
+}
+
+async fn coordinator_gone_in_a_rebalance(protocol: Protocol) {
+    let mut load = Load::start(protocol, 6);
+    load.produce(8, PAUSE);
+    let mut members = vec![load.member()];
+    load.flows(100).await;
+    for error in [
+        RDKafkaRespErr::RD_KAFKA_RESP_ERR_NOT_COORDINATOR,
+        RDKafkaRespErr::RD_KAFKA_RESP_ERR_COORDINATOR_NOT_AVAILABLE,
+        RDKafkaRespErr::RD_KAFKA_RESP_ERR_COORDINATOR_LOAD_IN_PROGRESS,
+    ] {
+        load.mock().request_errors(RDKafkaApiKey::OffsetFetch, &[error; 4]);
+        members.push(load.member());
+        load.until("all partitions are assigned", || {
+            members.iter().map(|member| member.health().partitions).sum::<usize>() == 6
+        })
+        .await;
+        load.catches_up().await;
+    }
+    let _ = load.judged(Order::Partition, members).await;
 }
 
 /// What this process has worked so far, on all its threads.
