@@ -48,20 +48,20 @@ fn real_b2_killed_stopped_and_held_under_load() {
         load.produce(8, PAUSE);
         let members = vec![load.member(), load.member()];
         load.flows(500).await;
-        own = told(own, OwnKafka::kill).await;
-        own = told(own, OwnKafka::restart).await;
+        own = told(own, |own| own.kill()).await;
+        own = told(own, |own| own.restart()).await;
         load.flows(500).await;
-        own = told(own, OwnKafka::stop).await;
-        own = told(own, OwnKafka::restart).await;
+        own = told(own, |own| own.stop()).await;
+        own = told(own, |own| own.restart()).await;
         load.flows(500).await;
-        own = told(own, OwnKafka::pause).await;
+        own = told(own, |own| own.pause()).await;
         // As long as the fault lasts: beyond the sessions of the members.
         tokio::time::sleep(Duration::from_secs(8)).await;
-        own = told(own, OwnKafka::resume).await;
+        own = told(own, |own| own.resume()).await;
         load.flows(500).await;
         let judged = load.judged(Order::Partition, members).await;
         assert!(judged.verdict.acknowledged >= 2_000);
-        told(own, OwnKafka::stop).await;
+        told(own, |own| own.stop()).await;
     });
 }
 
