@@ -8,3 +8,4 @@ mod rebalance;
 mod settings;
 mod state;
 mod support;
+mod telemetry;

@@ -40,11 +40,17 @@ async fn nothing_is_lost(broker: Broker, config: impl Fn(&Broker) -> ClientConfi
         }
     }
     log.has_handled(0..RECORDS).await;
+    // The cluster refuses commits while a classic group joins: those records are handled twice, and committed then.
+    let each = i64::try_from(RECORDS).unwrap() / i64::from(broker.partitions);
+    soon(async {
+        while broker.committed().iter().any(|committed| *committed != each) {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    })
+    .await;
     for member in &members {
         soon(member.close(Duration::from_secs(20))).await.unwrap();
     }
-    let each = i64::try_from(RECORDS).unwrap() / i64::from(broker.partitions);
-    assert!(broker.committed().iter().all(|committed| *committed == each), "{:?}", broker.committed());
     // K-3 across members cannot hold for records that are delivered again; the first deliveries keep their order.
     for calls in log.by(|call| call.place.0).values() {
         let mut highest = -1;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use throughline::kafka::{Backoff, Record, RunnerState};
+use throughline::kafka::{Attempt, Backoff, Record, RunnerState};
 
 use super::support::{Broker, Door, Log, healthy, soon};
 
@@ -66,6 +66,41 @@ async fn halted_partition_makes_the_runner_unready_and_the_others_run_on() {
     let report = soon(runner.close(Duration::from_secs(20))).await.unwrap();
     assert_eq!(report.handled, 13);
     assert_eq!(broker.committed(), [3, 10]);
+}
+
+/// K-7, R-12: a partition that waits for ten seconds is paused, and goes on afterwards without a record lost.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn partition_that_waits_long_is_paused_and_goes_on() {
+    let broker = Broker::start(2);
+    broker.produce(0..200);
+    let log = Log::default();
+    let seen = log.clone();
+    let wait = Duration::from_secs(12);
+    let runner = broker
+        .consumer()
+        .retry(Backoff::new().attempts(2).initial(wait).max(wait).jitter(false))
+        .start(move |record: Record, attempt: Attempt| {
+            let log = seen.clone();
+            async move {
+                if record.partition() == Some(0) && record.offset() == Some(5) && !attempt.is_last() {
+                    return Err("not yet");
+                }
+                let call = log.begin(&record);
+                log.end(call);
+                Ok(())
+            }
+        })
+        .unwrap();
+    healthy(&runner, |health| health.paused == 1).await;
+    // The other partition does not care.
+    assert_eq!(log.by(|call| call.place.0)[&1].len(), 100);
+    broker.produce(200..300);
+    log.has_handled(0..300).await;
+    healthy(&runner, |health| health.paused == 0).await;
+    let report = soon(runner.close(Duration::from_secs(20))).await.unwrap();
+    assert_eq!((report.handled, report.retries), (300, 1));
+    assert_eq!(log.calls().len(), 300);
+    assert_eq!(broker.committed(), [150, 150]);
 }
 
 /// An assignment of nothing counts as joined.

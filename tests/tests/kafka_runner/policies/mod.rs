@@ -5,4 +5,4 @@ mod dead_letters;
 mod failures;
 mod fills;
 mod retries;
-mod support;
+pub(super) mod support;

@@ -44,6 +44,21 @@ pub(super) fn spans(trace: TraceId) -> Vec<SpanData> {
     spans
 }
 
+/// All commits of a group.
+pub(in super::super) fn commits(group: &str) -> Vec<SpanData> {
+    let (telemetry, memory) = telemetry();
+    let report = telemetry.flush(WAIT);
+    assert!(report.deadline_met, "{report}");
+    let of_group = |span: &SpanData| text(span, "messaging.consumer.group.name").as_deref() == Some(group);
+    let settles = |span: &SpanData| text(span, "messaging.operation.type").as_deref() == Some("settle");
+    memory.spans().into_iter().filter(|span| of_group(span) && settles(span)).collect()
+}
+
+/// Sets telemetry up, before what is to be recorded.
+pub(in super::super) fn record() {
+    telemetry();
+}
+
 /// The process spans among them.
 pub(super) fn processed(spans: &[SpanData]) -> Vec<&SpanData> {
     spans.iter().filter(|span| text(span, "messaging.operation.type").as_deref() == Some("process")).collect()
@@ -57,14 +72,14 @@ pub(super) fn named<'s>(spans: &'s [SpanData], name: &str) -> &'s SpanData {
     span
 }
 
-pub(super) fn attribute(span: &SpanData, key: &str) -> Option<Value> {
+pub(in super::super) fn attribute(span: &SpanData, key: &str) -> Option<Value> {
     let mut values = span.attributes.iter().filter(|kv| kv.key.as_str() == key).map(|kv| kv.value.clone());
     let value = values.next();
     assert!(values.next().is_none(), "{key} twice");
     value
 }
 
-pub(super) fn text(span: &SpanData, key: &str) -> Option<String> {
+pub(in super::super) fn text(span: &SpanData, key: &str) -> Option<String> {
     attribute(span, key).map(|value| value.to_string())
 }
 
