@@ -3,6 +3,7 @@
 
 use std::ffi::CString;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use rdkafka::ClientConfig;
 use rdkafka::bindings::{
@@ -44,6 +45,14 @@ impl Cluster {
             rd_kafka_mock_set_group_consumer_heartbeat_interval_ms(native, 50);
         }
         cluster
+    }
+
+    /// How long a member of a KIP-848 group may be silent; 3 s unless told otherwise. A test that loses nobody takes more,
+    /// so that a busy machine loses nobody either.
+    pub fn session_timeout(&self, silence: Duration) {
+        let silence = i32::try_from(silence.as_millis()).unwrap_or(i32::MAX);
+        // SAFETY: the cluster lives as long as the client; the function locks it.
+        unsafe { rd_kafka_mock_set_group_consumer_session_timeout_ms(self.native(), silence) };
     }
 
     fn native(&self) -> *mut rd_kafka_mock_cluster_t {

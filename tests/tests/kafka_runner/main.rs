@@ -1,11 +1,8 @@
-//! The runner on librdkafka's embedded cluster. The numbers in comments are those of the design of the room `kafka`.
+//! The runner on librdkafka's embedded cluster: its policies, and what it tells. The numbers in comments are those of the
+//! design of the room `kafka`.
 
-mod close;
-mod commits;
-mod order;
 mod policies;
-mod rebalance;
-mod settings;
-mod state;
+#[allow(dead_code, reason = "shared with the tests of the engine, which use all of it")]
+#[path = "../kafka_engine/support.rs"]
 mod support;
 mod telemetry;

@@ -36,6 +36,7 @@ pub(super) const LAST_COMMIT: Duration = Duration::from_millis(500);
 pub(super) struct Engine {
     pub(super) settings: EngineSettings,
     pub(super) max_poll_interval: Duration,
+    pub(super) is_kip_848: bool,
     constants: Constants,
     pub(super) runtime: Handle,
     pub(super) counters: Counters,
@@ -97,6 +98,7 @@ impl Engine {
         };
         Engine {
             max_poll_interval: super::settings::max_poll_interval(config),
+            is_kip_848: super::settings::is_kip_848(config),
             constants: Constants::of(config),
             runtime,
             counters: Counters::default(),

@@ -45,7 +45,8 @@ pub struct RunnerHealth {
     /// Whether the poll thread has polled within half of `max.poll.interval.ms`. If not, restart the process.
     pub live: bool,
     /// Whether it is a member of its group (with or without partitions), nothing is halted, and commits have not been
-    /// failing for longer than 60 seconds.
+    /// failing for longer than 60 seconds. A member of a KIP-848 group that gets no partitions is seen to be one by the next
+    /// statistics (`statistics.interval.ms`, by default 15 seconds).
     pub ready: bool,
     /// Partitions that are assigned to it.
     pub partitions: usize,

@@ -177,7 +177,7 @@ pub(super) fn client_config(
         }
     };
     // With KIP-848 the broker assigns, and librdkafka refuses a strategy of the client's.
-    if !user.get("group.protocol").is_some_and(|protocol| protocol.eq_ignore_ascii_case("consumer")) {
+    if !is_kip_848(user) {
         unless_set("partition.assignment.strategy", "cooperative-sticky");
     }
     // kafka.md R-12: librdkafka's second would be a second without records after each full queue.
@@ -186,6 +186,11 @@ pub(super) fn client_config(
     // librdkafka's bounds are those of K-7: the queue that is not pulled fills up to here.
     unless_set("queued.max.messages.kbytes", &settings.prefetch_bytes.div_ceil(1024).to_string());
     Ok(config)
+}
+
+/// Whether the broker assigns the partitions.
+pub(super) fn is_kip_848(config: &ClientConfig) -> bool {
+    config.get("group.protocol").is_some_and(|protocol| protocol.eq_ignore_ascii_case("consumer"))
 }
 
 /// `max.poll.interval.ms`, by default five minutes.

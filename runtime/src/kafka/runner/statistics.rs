@@ -1,4 +1,4 @@
-//! Lag, from librdkafka's statistics: parsed on the user's runtime, because it takes up to half a millisecond.
+//! Lag and membership, from librdkafka's statistics: parsed on the user's runtime, because it takes up to half a millisecond.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -7,12 +7,30 @@ use std::sync::atomic::Ordering;
 use serde::Deserialize;
 
 use super::engine::Engine;
+use super::health::State;
 
 /// What is read of the statistics; the rest is skipped. The names are librdkafka's.
 #[derive(Debug, Deserialize)]
 struct Statistics {
     #[serde(default)]
     topics: HashMap<String, Topic>,
+    cgrp: Option<Group>,
+}
+
+/// The group as librdkafka sees it.
+#[derive(Debug, Deserialize)]
+struct Group {
+    #[serde(default)]
+    state: String,
+    #[serde(default)]
+    join_state: String,
+}
+
+impl Group {
+    /// As far as can be told: before its first partition a KIP-848 member stays in the state in which it began.
+    fn is_joined(&self, is_kip_848: bool) -> bool {
+        self.state == "up" && (self.join_state == "steady" || is_kip_848 && self.join_state == "init")
+    }
 }
 
 #[derive(Debug, Deserialize)]
@@ -70,6 +88,11 @@ fn note(engine: &Engine, statistics: &[u8]) {
             return;
         }
     };
+    // A member of a KIP-848 group that gets no partition hears of no assignment either.
+    let is_joined = statistics.cgrp.as_ref().is_some_and(|group| group.is_joined(engine.is_kip_848));
+    if is_joined && engine.state() == State::Joining {
+        engine.set_state(State::Running);
+    }
     for (topic, partitions) in &statistics.topics {
         for partition in partitions.partitions.values().filter(|partition| partition.partition >= 0) {
             if let Some(generation) = engine.owned.find(topic, partition.partition) {
@@ -86,11 +109,17 @@ mod tests {
 
     #[test]
     fn unknown_values_are_below_zero() {
-        let text = br#"{"name":"x","topics":{"orders":{"topic":"orders","partitions":{
+        let text = br#"{"name":"x","cgrp":{"state":"up","join_state":"steady","assignment_size":0},"topics":{"orders":{"topic":"orders","partitions":{
             "0":{"partition":0,"ls_offset":90,"hi_offset":100,"committed_offset":40,"lo_offset":0,"fetchq_cnt":7},
             "1":{"partition":1,"ls_offset":-1001,"hi_offset":100,"committed_offset":-1001,"lo_offset":3},
             "-1":{"partition":-1,"ls_offset":-1001,"hi_offset":-1001}}}}}"#;
         let parsed: Statistics = serde_json::from_slice(text).unwrap();
+        let mut group = parsed.cgrp.unwrap();
+        assert!(group.is_joined(false));
+        group.join_state = "init".to_owned();
+        assert!(!group.is_joined(false) && group.is_joined(true));
+        group.state = "query-coord".to_owned();
+        assert!(!group.is_joined(true));
         let partitions = &parsed.topics["orders"].partitions;
         assert_eq!((partitions["0"].end(), partitions["0"].start()), (90, 40));
         assert_eq!((partitions["1"].end(), partitions["1"].start()), (100, 3));

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use rdkafka::ClientConfig;
 use throughline::kafka::{Attempt, Backoff, Record, RunnerState};
 
 use super::support::{Broker, Door, Log, healthy, soon};
@@ -104,10 +105,9 @@ async fn partition_that_waits_long_is_paused_and_goes_on() {
 }
 
 /// An assignment of nothing counts as joined.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn member_without_partitions_is_ready() {
-    let broker = Broker::start(1);
-    let start = || broker.consumer().start(async |_: Record| {}).unwrap();
+async fn is_ready_without_partitions(broker: &Broker, mut config: ClientConfig) {
+    config.set("statistics.interval.ms", "20");
+    let start = || broker.consumer().config(config.clone()).start(async |_: Record| {}).unwrap();
     let first = start();
     healthy(&first, |health| health.partitions == 1).await;
     let second = start();
@@ -117,6 +117,18 @@ async fn member_without_partitions_is_ready() {
     for runner in [&first, &second] {
         soon(runner.close(Duration::from_secs(20))).await.unwrap();
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn member_of_a_classic_group_is_ready_without_partitions() {
+    let broker = Broker::start(1);
+    is_ready_without_partitions(&broker, broker.classic("cooperative-sticky")).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn member_of_a_kip_848_group_is_ready_without_partitions() {
+    let broker = Broker::start(1);
+    is_ready_without_partitions(&broker, broker.config()).await;
 }
 
 #[tokio::test]

@@ -28,10 +28,9 @@ async fn handle_all(broker: &Broker, concurrency: Concurrency, records: u64) -> 
         })
         .unwrap();
     log.has_handled(0..records).await;
+    broker.has_committed(i64::try_from(records).unwrap() / i64::from(broker.partitions)).await;
     let report = soon(runner.close(Duration::from_secs(20))).await.unwrap();
     assert_eq!((report.handled, report.unfinished, report.late_results), (records, 0, 0));
-    let records = i64::try_from(records).unwrap();
-    assert_eq!(broker.committed().iter().sum::<i64>(), records);
     log
 }
 

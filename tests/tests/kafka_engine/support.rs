@@ -28,6 +28,7 @@ pub(crate) struct Broker {
 impl Broker {
     pub(crate) fn start(partitions: i32) -> Self {
         let cluster = Cluster::start(1);
+        cluster.session_timeout(Duration::from_secs(30));
         cluster.mock().create_topic(TOPIC, partitions, 1).unwrap();
         let bootstrap = cluster.bootstrap();
         Broker { cluster, partitions, bootstrap }
@@ -39,15 +40,25 @@ impl Broker {
         self
     }
 
-    /// Of a group that joins at once.
+    /// Of a KIP-848 group, which joins at once, and loses no member of a machine that is busy.
     pub(crate) fn config(&self) -> ClientConfig {
         let mut config = ClientConfig::new();
         config
             .set("bootstrap.servers", &self.bootstrap)
             .set("fetch.wait.max.ms", "10")
+            .set("group.protocol", "consumer")
+            .set("auto.offset.reset", "earliest");
+        config
+    }
+
+    /// Of a classic group, whose rebalances take the session timeout less a second.
+    pub(crate) fn classic(&self, strategy: &str) -> ClientConfig {
+        let mut config = self.config();
+        config.remove("group.protocol");
+        config
             .set("session.timeout.ms", "1200")
             .set("heartbeat.interval.ms", "50")
-            .set("auto.offset.reset", "earliest");
+            .set("partition.assignment.strategy", strategy);
         config
     }
 
@@ -89,6 +100,18 @@ impl Broker {
             _ => 0,
         };
         (0..self.partitions).map(offset).collect()
+    }
+}
+
+impl Broker {
+    /// Waits until so much of each partition is committed. What a member lost, or could not commit, comes again.
+    pub(crate) async fn has_committed(&self, each: i64) {
+        soon(async {
+            while self.committed().iter().any(|committed| *committed != each) {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        })
+        .await;
     }
 }
 

@@ -75,7 +75,7 @@ async fn handler_that_does_not_end_is_left_at_the_deadline() {
     let (log, door) = (Log::default(), Door::closed());
     let runner = waiting(&broker, &log, &door);
     log.has_begun(1).await;
-    let report = soon(runner.close(Duration::from_secs(2))).await.unwrap();
+    let report = soon(runner.close(Duration::from_secs(4))).await.unwrap();
     assert_eq!((report.handled, report.unfinished), (0, 1));
     assert_eq!(broker.committed(), [0]);
     // It left the group, and the next member gets the same record.
@@ -134,7 +134,7 @@ async fn second_close_with_a_nearer_deadline_cuts_the_first() {
     log.has_begun(1).await;
     let cut = async {
         healthy(&runner, |health| health.state == RunnerState::Draining).await;
-        runner.close(Duration::from_secs(1)).await
+        runner.close(Duration::from_secs(5)).await
     };
     let (first, second) = soon(async { tokio::join!(runner.close(Duration::from_secs(3_600)), cut) }).await;
     assert_eq!(first.unwrap().unfinished, 1);

@@ -42,12 +42,7 @@ async fn nothing_is_lost(broker: Broker, config: impl Fn(&Broker) -> ClientConfi
     log.has_handled(0..RECORDS).await;
     // The cluster refuses commits while a classic group joins: those records are handled twice, and committed then.
     let each = i64::try_from(RECORDS).unwrap() / i64::from(broker.partitions);
-    soon(async {
-        while broker.committed().iter().any(|committed| *committed != each) {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    })
-    .await;
+    broker.has_committed(each).await;
     for member in &members {
         soon(member.close(Duration::from_secs(20))).await.unwrap();
     }
@@ -61,38 +56,24 @@ async fn nothing_is_lost(broker: Broker, config: impl Fn(&Broker) -> ClientConfi
     }
 }
 
-fn classic(broker: &Broker, strategy: &str) -> ClientConfig {
-    let mut config = broker.config();
-    config.set("partition.assignment.strategy", strategy);
-    config
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_is_lost_with_cooperative_sticky() {
-    nothing_is_lost(Broker::start(6), |broker| classic(broker, "cooperative-sticky")).await;
+    nothing_is_lost(Broker::start(6), |broker| broker.classic("cooperative-sticky")).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_is_lost_with_range() {
-    nothing_is_lost(Broker::start(6), |broker| classic(broker, "range")).await;
+    nothing_is_lost(Broker::start(6), |broker| broker.classic("range")).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_is_lost_with_roundrobin() {
-    nothing_is_lost(Broker::start(6), |broker| classic(broker, "roundrobin")).await;
-}
-
-fn kip_848(broker: &Broker) -> ClientConfig {
-    let mut config = broker.config();
-    config.remove("session.timeout.ms");
-    config.remove("heartbeat.interval.ms");
-    config.set("group.protocol", "consumer");
-    config
+    nothing_is_lost(Broker::start(6), |broker| broker.classic("roundrobin")).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_is_lost_with_kip_848() {
-    nothing_is_lost(Broker::start(6), kip_848).await;
+    nothing_is_lost(Broker::start(6), Broker::config).await;
 }
 
 /// A member whose handlers wait at the door, and one that joins and takes partitions away from it.
@@ -103,7 +84,7 @@ async fn revoked_while_it_runs(
     let broker = Broker::start(2);
     let (log, door) = (Log::default(), Door::closed());
     let (seen, waits) = (log.clone(), door.clone());
-    let first = Consumer::from_config(kip_848(&broker))
+    let first = Consumer::from_config(broker.config())
         .group(GROUP)
         .topics([TOPIC])
         .drain(drain)
@@ -120,7 +101,7 @@ async fn revoked_while_it_runs(
     broker.produce(0..2);
     log.has_begun(2).await;
     let others = Log::default();
-    let second = member(kip_848(&broker), &others);
+    let second = member(broker.config(), &others);
     open(&first, &door, &others).await;
     healthy(&second, |health| health.partitions == 1).await;
     door.open();
@@ -165,7 +146,8 @@ async fn exceeded_poll_interval_ends_the_generations_and_rejoins() {
     let broker = Broker::start(2);
     broker.produce(0..10);
     let log = Log::default();
-    let mut config = broker.config();
+    // Classic: there the client knows the timeout of its session, which the interval must not be below.
+    let mut config = broker.classic("cooperative-sticky");
     config.set("max.poll.interval.ms", "1500");
     let runner = member(config, &log);
     log.has_handled(0..10).await;
@@ -190,11 +172,11 @@ async fn exceeded_poll_interval_ends_the_generations_and_rejoins() {
 async fn kept_partition_runs_on_through_a_rebalance() {
     let broker = Broker::start(2);
     let log = Log::default();
-    let first = member(kip_848(&broker), &log);
+    let first = member(broker.config(), &log);
     healthy(&first, |health| health.partitions == 2).await;
     broker.produce(0..200);
     log.has_handled(0..200).await;
-    let second = member(kip_848(&broker), &log);
+    let second = member(broker.config(), &log);
     healthy(&second, |health| health.partitions == 1).await;
     broker.produce(200..400);
     log.has_handled(0..400).await;
