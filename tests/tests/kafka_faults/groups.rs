@@ -128,24 +128,24 @@ alone! {
     async fn g3_lost_partitions_are_not_committed() within 100 {
         let mut load = Load::start(Protocol::CooperativeSticky, 6);
         load.produce(8, PAUSE);
-        let hold = Arc::new(AtomicBool::new(false));
-        let held = Arc::clone(&hold);
-        let slow = move |_, _| {
-            if held.load(Ordering::Relaxed) { How::TakesTime(Duration::from_secs(4)) } else { How::Handles }
-        };
-        let first = load.member_with(slow, |consumer| consumer.commit(tracked(TICK, 100)));
+        static HELD: AtomicBool = AtomicBool::new(false);
+        let first = load.member_with(|_, _| How::WaitsFor(&HELD), |consumer| consumer.commit(tracked(TICK, 100)));
         all_assigned(&load, std::slice::from_ref(&first), 6).await;
         load.flows(200).await;
         let second = busy_member(&load);
         load.until("both have a share", || first.health().partitions > 0 && second.health().partitions > 0).await;
         load.flows(100).await;
-        hold.store(true, Ordering::Relaxed);
+        HELD.store(true, Ordering::Relaxed);
         load.until("a handler is held", || first.health().in_flight > 0).await;
         load.proxy().sever("member-0");
         load.until("the second has all", || second.health().partitions == 6).await;
         load.flows(100).await;
         load.until("the first knows", || first.health().partitions == 0).await;
-        hold.store(false, Ordering::Relaxed);
+        HELD.store(false, Ordering::Relaxed);
+        load.until("the old handlers have ended", || {
+            load.checker.records().deliveries.iter().all(|delivery| delivery.member != 0 || delivery.ended.is_some())
+        })
+        .await;
         load.proxy().heal("member-0");
         load.until("the first is back", || first.health().partitions > 0).await;
         load.flows(100).await;

@@ -2,7 +2,7 @@
 //! the last word.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -67,6 +67,8 @@ impl Drop for Servers {
 pub(crate) enum How {
     Handles,
     TakesTime(Duration),
+    /// Returns when the flag is no longer set.
+    WaitsFor(&'static AtomicBool),
     Fails,
     Panics,
     Hangs,
@@ -128,6 +130,11 @@ async fn handle(record: Record, State(member): State<Member>, attempt: Attempt) 
     match (member.how)(number, attempt.number()) {
         How::Handles => tokio::task::yield_now().await,
         How::TakesTime(time) => tokio::time::sleep(time).await,
+        How::WaitsFor(flag) => {
+            while flag.load(Ordering::Relaxed) {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        }
         How::Fails => {
             let skipped = member.skips && attempt.is_last();
             running.ends(if skipped { Outcome::Skipped } else { Outcome::Failed });
