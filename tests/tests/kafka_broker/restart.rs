@@ -12,7 +12,7 @@ use rdkafka::consumer::{Consumer as _, StreamConsumer};
 use rdkafka::producer::FutureRecord;
 use rdkafka::{Message as _, Offset, TopicPartitionList};
 use throughline::kafka::{ProcessOptions, TracedProducer, process};
-use throughline_tests::peers::OwnKafka;
+use throughline_tests::peers::{OwnKafka, OwnServer};
 
 use super::support::{Broker, offset, root, spans};
 
@@ -88,7 +88,7 @@ async fn a_broker_stopped_killed_and_held_in_mid_stream_loses_nothing() {
     let producing = tokio::spawn(produce(producer.clone(), topic.clone(), Arc::clone(&acked)));
     let consuming = tokio::spawn(consume(consumer, PART * PARTS));
     let outages = tokio::task::spawn_blocking(move || {
-        for (part, end) in [OwnKafka::stop, OwnKafka::kill, OwnKafka::pause].into_iter().enumerate() {
+        for (part, end) in [OwnServer::stop, OwnServer::kill, OwnServer::pause].into_iter().enumerate() {
             while acked.load(Ordering::SeqCst) < PART * part + PART / 2 {
                 std::thread::sleep(Duration::from_millis(2));
             }
