@@ -1,0 +1,270 @@
+//! The process span of a consumed message or batch.
+//!
+//! `#[kafka_consumer("name", group = "billing", context = parent, key = off, headers("x-tenant" = "app.tenant", "x-flow"))]`
+//! expands like `#[traced_span]`, but for the call that opens the span (`RT` is `::throughline::__private`):
+//!
+//! ```text
+//! static SITE: RT::Site = RT::Site::new("process", RT::Kind::Consumer, KEYS, SCOPE, file!(), line!(), ..);
+//! let mut span = RT::Span::idle(&SITE);                                       // async: RT::OwnedSpan::idle(&SITE)
+//! let mut measure = RT::kafka::Measure::idle();
+//! if RT::kafka::enter(&mut span, &mut measure, &message, || RT::kafka::ProcessOptions::new()    // async: RT::kafka::open(..)
+//!         .name("name")                                                       // positional name and `name = EXPR`
+//!         .group("billing")
+//!         .context(RT::kafka::ContextMode::Parent)
+//!         .key(RT::kafka::KeyText::Off)
+//!         .headers(const { &[RT::kafka::CapturedHeader::new("x-tenant", "app.tenant"),
+//!                            RT::kafka::CapturedHeader::new("x-flow", "throughline.messaging.header.x-flow")] })
+//! ) { RT::kafka::set(&mut span, &measure, 0, "task_id", &task_id); }
+//! // from here on as in #[traced_span]: RT::kafka::{in_span, traced}((span, measure), ..)
+//! ```
+//!
+//! Inside a process span of the runner, `enter` and `open` begin none: they note in `measure` that this one is filled, and
+//! fields and outcome go there. With `run(..)`, a function without a message among its parameters calls `enter_any` or
+//! `open_any`, which take none.
+//!
+//! | argument | call |
+//! |---|---|
+//! | `topic`, `group`, `client_id`, `template`, `operation` `= EXPR` | `.topic(EXPR)` and so on, `Into<Cow<'static, str>>` |
+//! | `context = parent_or_link, link, parent, new_root` | `.context(RT::kafka::ContextMode::{ParentOrLink, Link, Parent, NewRoot})` |
+//! | `parent_max_age = "1h"`, `none` | `.parent_max_age(Some(RT::Duration::from_millis(3_600_000)))`, `.parent_max_age(None)` |
+//! | `key = utf8(max = 64)`, `off`, `with(path)` | `.key(RT::kafka::KeyText::Utf8 { max_bytes: 64 })`, `::Off`, `::With(path)` |
+//! | `message_id`, `conversation_id = "header"` | `.message_id("header")`, `.conversation_id("header")` |
+//! | `baggage = attach`, `off`; `queue_time`, `metrics`, `sizes` `= on`, `off` | `.baggage(true)` and so on |
+//! | `links = EXPR`, `scope = EXPR` | `.links(EXPR)`, `.scope(EXPR)` as in `RT::Options` |
+//!
+//! `&message` is a reference to the parameter as written, so it may be a reference to a reference: `enter` and `open`
+//! take `&M` with `M: ConsumedMessage`, which is implemented for `BorrowedMessage`, `OwnedMessage`, `Record<T>` and references,
+//! boxes and `Arc`s of them. For a batch the call is `RT::kafka::enter_batch(&mut span, &mut measure, &messages, || ..)` or
+//! `RT::kafka::open_batch(..)` with `B: AsRef<[M]>`, so `&[M]` and `Vec<M>` go in as they are written.
+
+mod begin;
+mod details;
+mod measure;
+mod structure;
+
+use std::borrow::Cow;
+
+use opentelemetry::{Context, KeyValue};
+
+use self::begin::{batch, begin, single};
+use self::details::{Details, now_ms};
+use self::measure::{measure_batch, measure_single, measured};
+use self::structure::Parent;
+use super::message::ConsumedMessage;
+use super::metrics::{self, Measure};
+use super::options::{ContextMode, ProcessOptions};
+use super::record::Record;
+use super::runner::running::{self, Claimed};
+use super::{attributes, known};
+use crate::span::{self, Options, OwnedSpan, Span};
+
+/// Begins the process span of a synchronous handler. True if it records.
+pub fn enter<M, O>(span: &mut Span, measure: &mut Measure, message: &M, options: O) -> bool
+where
+    M: ConsumedMessage + ?Sized,
+    O: FnOnce() -> ProcessOptions,
+{
+    if let Some(claimed) = running::claim(message, None) {
+        return fill(claimed, measure, Some(message), options);
+    }
+    let Some(mut options) = wanted(options) else { return false };
+    measure_single(measure, message, &options);
+    if !span::on() {
+        return false;
+    }
+    let now_ms = now_ms();
+    let recording = span::enter_with(span, single(message, &mut options, now_ms));
+    if recording {
+        span.set_attributes(Details { message, options: &options, now_ms }.all());
+    }
+    recording
+}
+
+/// Begins the process span of an asynchronous handler; attaches nothing. True if it records.
+pub fn open<M, O>(span: &mut OwnedSpan, measure: &mut Measure, message: &M, options: O) -> bool
+where
+    M: ConsumedMessage + ?Sized,
+    O: FnOnce() -> ProcessOptions,
+{
+    if let Some(claimed) = running::claim(message, None) {
+        return fill(claimed, measure, Some(message), options);
+    }
+    let Some(mut options) = wanted(options) else { return false };
+    measure_single(measure, message, &options);
+    if !span::on() {
+        return false;
+    }
+    let now_ms = now_ms();
+    let recording = span::open_with(span, single(message, &mut options, now_ms));
+    if recording {
+        span.set_attributes(Details { message, options: &options, now_ms }.all());
+    }
+    recording
+}
+
+/// Begins the process span of a synchronous handler of a batch. True if it records.
+pub fn enter_batch<B, M, O>(span: &mut Span, measure: &mut Measure, messages: &B, options: O) -> bool
+where
+    B: AsRef<[M]> + ?Sized,
+    M: ConsumedMessage,
+    O: FnOnce() -> ProcessOptions,
+{
+    let messages = messages.as_ref();
+    if let Some(claimed) = messages.first().and_then(|first| running::claim(first, Some(messages.len()))) {
+        return fill(claimed, measure, None::<&M>, options);
+    }
+    begin_batch(measure, messages, options).is_some_and(|begin| span::enter_with(span, begin))
+}
+
+/// Begins the process span of an asynchronous handler of a batch; attaches nothing. True if it records.
+pub fn open_batch<B, M, O>(span: &mut OwnedSpan, measure: &mut Measure, messages: &B, options: O) -> bool
+where
+    B: AsRef<[M]> + ?Sized,
+    M: ConsumedMessage,
+    O: FnOnce() -> ProcessOptions,
+{
+    let messages = messages.as_ref();
+    if let Some(claimed) = messages.first().and_then(|first| running::claim(first, Some(messages.len()))) {
+        return fill(claimed, measure, None::<&M>, options);
+    }
+    begin_batch(measure, messages, options).is_some_and(|begin| span::open_with(span, begin))
+}
+
+/// Begins the process span of a synchronous handler whose parameters are no message, such as a `T: KafkaMessage`: that of
+/// the runner's attempt, or one that knows of no sender. True if it records.
+pub fn enter_any(span: &mut Span, measure: &mut Measure, options: impl FnOnce() -> ProcessOptions) -> bool {
+    if let Some(claimed) = running::claim_any() {
+        return fill(claimed, measure, None::<&Record>, options);
+    }
+    begin_any(measure, options).is_some_and(|begin| span::enter_with(span, begin))
+}
+
+/// The same for an asynchronous handler; attaches nothing.
+pub fn open_any(
+    span: &mut OwnedSpan,
+    measure: &mut Measure,
+    options: impl FnOnce() -> ProcessOptions,
+) -> bool {
+    if let Some(claimed) = running::claim_any() {
+        return fill(claimed, measure, None::<&Record>, options);
+    }
+    begin_any(measure, options).is_some_and(|begin| span::open_with(span, begin))
+}
+
+fn begin_any(measure: &mut Measure, options: impl FnOnce() -> ProcessOptions) -> Option<Options> {
+    let measured = metrics::is_measured();
+    if !span::on() && !measured {
+        return None;
+    }
+    let mut options = options();
+    if measured && options.metrics {
+        let topic = options.topic.clone();
+        measure.begin(u64::from(!options.counted), || self::measured(&options, topic));
+    }
+    span::on().then(|| {
+        let topic = options.topic.take();
+        let ambient = span::current::span_context().is_valid();
+        let parent = match options.context {
+            ContextMode::NewRoot => Parent::Root,
+            _ if ambient => Parent::Ambient,
+            _ => Parent::Root,
+        };
+        let given = known::common(&options, topic.as_deref());
+        let links = std::mem::take(&mut options.links);
+        begin(options, topic, parent.context(&Context::new(), false), given, links)
+    })
+}
+
+/// The options, if anybody wants to know of the message: `None` where tracing is off and nothing is measured.
+#[inline]
+fn wanted(options: impl FnOnce() -> ProcessOptions) -> Option<ProcessOptions> {
+    (span::on() || metrics::is_measured()).then(options)
+}
+
+/// Begins the measurement of a batch, and gives what the span begins with; `None` if tracing is off.
+fn begin_batch<M, O>(measure: &mut Measure, messages: &[M], options: O) -> Option<Options>
+where
+    M: ConsumedMessage,
+    O: FnOnce() -> ProcessOptions,
+{
+    let measured = metrics::is_measured();
+    if !span::on() && !measured {
+        return None;
+    }
+    let options = options();
+    if measured {
+        measure_batch(measure, messages, &options);
+    }
+    span::on().then(|| batch(messages, options))
+}
+
+/// Begins the process span of one attempt of the runner. True if it records.
+///
+/// What the handler may say otherwise by an attribute of its own, such as that keys are not recorded, is left to
+/// [`complete_attempt`].
+pub(super) fn open_attempt(
+    span: &mut OwnedSpan,
+    measure: &mut Measure,
+    records: &[Record],
+    is_batch: bool,
+    options: impl FnOnce() -> ProcessOptions,
+) -> bool {
+    if let ([record], false) = (records, is_batch) {
+        let Some(mut options) = wanted(options) else { return false };
+        measure_single(measure, record, &options);
+        if !span::on() {
+            return false;
+        }
+        let now_ms = now_ms();
+        let recording = span::open_with(span, single(record, &mut options, now_ms));
+        if recording {
+            span.set_attributes(Details { message: record, options: &options, now_ms }.place());
+        }
+        return recording;
+    }
+    begin_batch(measure, records, options).is_some_and(|begin| span::open_with(span, begin))
+}
+
+/// Records on the current span what no annotated handler has recorded.
+pub(super) fn complete_attempt(record: &Record, options: &ProcessOptions) {
+    span::current::set_attributes(Details { message: record, options, now_ms: 0 }.chosen());
+}
+
+/// Writes what the arguments say to the process span of the runner's attempt (kafka.md section 3.1, `run`). Whose child it
+/// is, its links and its scope were decided when it began. True if it records.
+fn fill<M, O>(claimed: Claimed, measure: &mut Measure, message: Option<&M>, options: O) -> bool
+where
+    M: ConsumedMessage + ?Sized,
+    O: FnOnce() -> ProcessOptions,
+{
+    let recording = claimed.is_recording();
+    if recording {
+        let options = options();
+        if let Some(message) = message {
+            let details = Details { message, options: &options, now_ms: 0 };
+            details.chosen().for_each(|kv| claimed.set_attribute(kv));
+        }
+        let ProcessOptions { name, operation, topic, template, group, client_id, .. } = options;
+        let destination = template.clone().or_else(|| topic.clone());
+        let named = |value: Option<Cow<'static, str>>, key| value.map(|value| KeyValue::new(key, value));
+        let given = [
+            named(topic, attributes::DESTINATION),
+            named(template, attributes::TEMPLATE),
+            named(group, attributes::GROUP),
+            named(client_id, attributes::CLIENT_ID),
+            named((operation != "process").then(|| operation.clone()), attributes::OPERATION_NAME),
+        ];
+        given.into_iter().flatten().for_each(|kv| claimed.set_attribute(kv));
+        match (name, destination) {
+            (Some(name), _) => claimed.update_name(name),
+            (None, Some(destination)) => claimed.update_name(format!("{operation} {destination}").into()),
+            (None, None) if operation != "process" => {
+                let topic = message.map_or("", |message| message.topic());
+                claimed.update_name(format!("{operation} {topic}").trim_end().to_owned().into());
+            }
+            (None, None) => {}
+        }
+    }
+    measure.fills(claimed);
+    recording
+}
