@@ -25,6 +25,8 @@ pub(super) struct Tracker {
 struct Taken {
     offset: i64,
     finished: bool,
+    /// It was delivered again, or is gone from the log: its end says nothing any more.
+    forgotten: bool,
     /// Engine time at which it was taken.
     at_ms: u64,
 }
@@ -41,21 +43,46 @@ pub(super) enum Finished {
 }
 
 impl Tracker {
-    /// Notes that a record was taken; offsets rise. One that does not is what remains of a truncated log, which begins
-    /// again there: the records before are forgotten, and the watermark with them.
+    /// Notes that a record was taken; offsets rise. One that does not is delivered again, or is what a truncated log begins
+    /// with: what was taken from there on is forgotten. What is unfinished below it still holds the watermark.
     pub(super) fn take(&mut self, offset: i64, at_ms: u64) -> Sequence {
-        let went_back = match self.taken.back() {
-            Some(last) => offset <= last.offset,
-            None => self.watermark.is_some_and(|next| offset < next),
-        };
-        if went_back {
-            self.first += self.taken.len() as u64;
-            self.taken.clear();
-            self.ahead = 0;
+        if self.taken.back().is_some_and(|last| offset <= last.offset)
+            || self.watermark.is_some_and(|next| offset < next)
+        {
+            self.go_back(offset);
+        }
+        self.taken.push_back(Taken { offset, finished: false, forgotten: false, at_ms });
+        self.first + (self.taken.len() as u64 - 1)
+    }
+
+    /// The forgotten keep their places, because sequences count them.
+    fn go_back(&mut self, offset: i64) {
+        for record in self.taken.iter_mut().rev().take_while(|record| record.offset >= offset) {
+            record.forgotten = true;
+            if !std::mem::replace(&mut record.finished, true) {
+                self.ahead += 1;
+            }
+        }
+        if self.watermark.is_some_and(|next| offset < next) {
             self.watermark = None;
         }
-        self.taken.push_back(Taken { offset, finished: false, at_ms });
-        self.first + (self.taken.len() as u64 - 1)
+        self.advance();
+    }
+
+    /// Passes the finished records at the front. True if the watermark moved.
+    fn advance(&mut self) -> bool {
+        let mut moved = false;
+        while self.taken.front().is_some_and(|record| record.finished)
+            && let Some(record) = self.taken.pop_front()
+        {
+            self.first += 1;
+            self.ahead -= 1;
+            if !record.forgotten {
+                self.watermark = Some(record.offset.saturating_add(1));
+                moved = true;
+            }
+        }
+        moved
     }
 
     /// Notes that a record needs no redelivery.
@@ -68,16 +95,7 @@ impl Tracker {
             return Finished::Unknown;
         }
         self.ahead += 1;
-        let mut moved = Finished::Waits;
-        while self.taken.front().is_some_and(|record| record.finished)
-            && let Some(record) = self.taken.pop_front()
-        {
-            self.first += 1;
-            self.ahead -= 1;
-            self.watermark = Some(record.offset.saturating_add(1));
-            moved = Finished::Moved;
-        }
-        moved
+        if self.advance() { Finished::Moved } else { Finished::Waits }
     }
 
     /// The offset to commit: the next one to be delivered to whoever goes on from here.
@@ -106,15 +124,25 @@ mod tests {
     #[derive(Default)]
     struct Naive {
         records: Vec<(i64, bool)>,
-        /// Records before this one were forgotten.
-        begin: usize,
+        forgotten: std::collections::HashSet<usize>,
     }
 
     impl Naive {
+        fn live(&self) -> impl Iterator<Item = &(i64, bool)> {
+            let live = self.records.iter().enumerate().filter(|(index, _)| !self.forgotten.contains(index));
+            live.map(|(_, record)| record)
+        }
+
         fn watermark(&self) -> Option<i64> {
-            let live = &self.records[self.begin..];
-            let done = live.iter().take_while(|(_, finished)| *finished).last();
+            let done = self.live().take_while(|(_, finished)| *finished).last();
             done.map(|(offset, _)| offset + 1)
+        }
+
+        fn go_back(&mut self, offset: i64) {
+            // All below a watermark is finished: nothing there holds the next one.
+            let below = self.watermark().is_some_and(|next| offset < next);
+            let gone = self.records.iter().enumerate().filter(|(_, record)| below || record.0 >= offset);
+            self.forgotten.extend(gone.map(|(index, _)| index));
         }
     }
 
@@ -127,10 +155,10 @@ mod tests {
             let (mut tracker, mut naive, mut next) = (Tracker::default(), Naive::default(), 0);
             for (take, gap, which, truncated) in steps {
                 if take || naive.records.is_empty() {
-                    if truncated == 0 && next > 3 && naive.records.len() > naive.begin {
-                        // Lower than the last one: the log was cut.
-                        next = naive.records[naive.records.len() - 1].0 - gap.min(next);
-                        naive.begin = naive.records.len();
+                    if truncated < 10 && naive.records.len() > 3 {
+                        // Not above the last one: delivered again, or the log was cut.
+                        next = (next - i64::from(truncated) * gap).max(0);
+                        naive.go_back(next);
                     } else {
                         next += gap;
                     }
@@ -140,7 +168,7 @@ mod tests {
                 } else {
                     let index = which.index(naive.records.len());
                     let before = naive.watermark();
-                    let fresh = index >= naive.begin && !naive.records[index].1;
+                    let fresh = !naive.forgotten.contains(&index) && !naive.records[index].1;
                     naive.records[index].1 = true;
                     let moved = tracker.finish(index as u64);
                     let expected = match (fresh, naive.watermark() != before) {
@@ -151,9 +179,9 @@ mod tests {
                     prop_assert_eq!(moved, expected);
                 }
                 prop_assert_eq!(tracker.watermark(), naive.watermark());
-                let open = naive.records[naive.begin..].iter().filter(|(_, finished)| !*finished).count();
+                let open = naive.live().filter(|(_, finished)| !*finished).count();
                 prop_assert_eq!(tracker.unfinished(), open);
-                let unfinished = naive.records[naive.begin..].iter().find(|(_, finished)| !*finished);
+                let unfinished = naive.live().find(|(_, finished)| !*finished);
                 if let (Some(watermark), Some((offset, _))) = (tracker.watermark(), unfinished) {
                     prop_assert!(watermark <= *offset);
                 }
@@ -173,6 +201,22 @@ mod tests {
         assert_eq!(tracker.finish(sequences[2]), Finished::Moved);
         assert_eq!((tracker.watermark(), tracker.unfinished(), tracker.oldest_ms()), (Some(91), 0, None));
         assert_eq!(tracker.finish(sequences[2]), Finished::Unknown);
+    }
+
+    #[test]
+    fn going_back_keeps_what_is_unfinished_below() {
+        let mut tracker = Tracker::default();
+        let first = [10, 11, 12].map(|offset| tracker.take(offset, 1));
+        assert_eq!(tracker.finish(first[1]), Finished::Waits);
+        let again = [11, 12].map(|offset| tracker.take(offset, 2));
+        assert_eq!((tracker.unfinished(), tracker.oldest_ms()), (3, Some(1)));
+        // Neither the forgotten one nor its second copy passes the record that still runs.
+        assert_eq!(tracker.finish(first[2]), Finished::Unknown);
+        assert_eq!(tracker.finish(again[0]), Finished::Waits);
+        assert_eq!(tracker.finish(again[1]), Finished::Waits);
+        assert_eq!(tracker.watermark(), None);
+        assert_eq!(tracker.finish(first[0]), Finished::Moved);
+        assert_eq!((tracker.watermark(), tracker.unfinished()), (Some(13), 0));
     }
 
     #[test]
