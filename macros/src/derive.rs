@@ -1,6 +1,7 @@
 //! `#[derive(TraceContext)]`: a message that carries its own trace context.
 
 use crate::error::{Errors, one_of};
+use crate::item::{argument, named};
 use proc_macro2::{Span, TokenStream};
 use quote::{quote, quote_spanned};
 use syn::parse::{ParseStream, Parser as _};
@@ -19,7 +20,8 @@ struct Carriers<'a> {
 
 pub(crate) fn trace_context(input: TokenStream) -> TokenStream {
     let mut errors = Errors::default();
-    let item = match parse(input) {
+    let otherwise = "`TraceContext` is derived for structs with named fields; implement the trait by hand";
+    let item = match only_struct(input, otherwise) {
         Ok(item) => item,
         Err(error) => {
             errors.push(error);
@@ -36,15 +38,14 @@ pub(crate) fn trace_context(input: TokenStream) -> TokenStream {
     expand(&item, &carriers)
 }
 
-fn parse(input: TokenStream) -> syn::Result<ItemStruct> {
+/// The struct that a macro is derived for. An enum or a union is a mistake at its keyword, told in these words.
+pub(crate) fn only_struct(input: TokenStream, otherwise: &str) -> syn::Result<ItemStruct> {
     let parser = |input: ParseStream<'_>| {
         let fork = input.fork();
         fork.call(Attribute::parse_outer)?;
         fork.parse::<syn::Visibility>()?;
         if fork.peek(Token![enum]) || fork.peek(Token![union]) {
-            return Err(fork.error(
-                "`TraceContext` is derived for structs with named fields; implement the trait by hand",
-            ));
+            return Err(fork.error(otherwise));
         }
         input.parse::<ItemStruct>()
     };
@@ -134,13 +135,7 @@ fn together(found: &Carriers<'_>, errors: &mut Errors) {
 
 /// By name: an alias of it is told to be spelled out, and no other type is taken by mistake.
 fn is_option_string(ty: &Type) -> bool {
-    let Type::Path(path) = crate::item::peel(ty) else { return false };
-    let Some(last) = path.path.segments.last() else { return false };
-    let syn::PathArguments::AngleBracketed(arguments) = &last.arguments else { return false };
-    let is_string = |ty: &Type| matches!(crate::item::peel(ty), Type::Path(path) if path.path.segments.last().is_some_and(|last| last.ident == "String"));
-    last.ident == "Option"
-        && arguments.args.len() == 1
-        && matches!(arguments.args.first(), Some(syn::GenericArgument::Type(ty)) if is_string(ty))
+    argument(ty, "Option").is_some_and(|ty| named(ty, "String"))
 }
 
 fn expand(item: &ItemStruct, carriers: &Carriers<'_>) -> TokenStream {

@@ -293,12 +293,30 @@ fn by_bounds<'a>(mut bounds: impl Iterator<Item = &'a TypeParamBound>, boxed: bo
     })
 }
 
-fn first_type(arguments: &PathArguments) -> Option<&Type> {
+/// The first type among the arguments of a path: `T` of `<'a, T, U>`.
+pub(crate) fn first_type(arguments: &PathArguments) -> Option<&Type> {
     let PathArguments::AngleBracketed(arguments) = arguments else { return None };
     arguments.args.iter().find_map(|argument| match argument {
         GenericArgument::Type(ty) => Some(ty),
         _ => None,
     })
+}
+
+/// `T` of `NAME<T>`, where `NAME` is the last part of the path.
+pub(crate) fn argument<'t>(ty: &'t Type, name: &str) -> Option<&'t Type> {
+    let Type::Path(path) = peel(ty) else { return None };
+    let last = path.path.segments.last().filter(|last| last.ident == name)?;
+    let PathArguments::AngleBracketed(arguments) = &last.arguments else { return None };
+    match arguments.args.first() {
+        Some(GenericArgument::Type(ty)) if arguments.args.len() == 1 => Some(ty),
+        _ => None,
+    }
+}
+
+/// Whether the last part of a path is `name`, without arguments.
+pub(crate) fn named(ty: &Type, name: &str) -> bool {
+    let Type::Path(path) = peel(ty) else { return false };
+    path.path.segments.last().is_some_and(|last| last.ident == name && last.arguments.is_empty())
 }
 
 fn output_type(arguments: &PathArguments) -> Option<Box<Type>> {

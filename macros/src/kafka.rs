@@ -11,7 +11,7 @@ use proc_macro2::{Ident, TokenStream, TokenTree};
 use quote::{ToTokens as _, quote};
 use syn::ext::IdentExt as _;
 use syn::parse::ParseStream;
-use syn::{Expr, FnArg, GenericArgument, LitInt, LitStr, Pat, Path, PathArguments, Token, Type};
+use syn::{Expr, FnArg, GenericArgument, LitInt, LitStr, Pat, PatType, Path, PathArguments, Token, Type};
 
 /// The marker of the message among the parameters; the only attribute that an expansion takes away.
 const MARKER: &str = "message";
@@ -39,11 +39,6 @@ enum Setting {
 impl KafkaArgs {
     pub(crate) fn push_existing(&mut self, existing: &'static str) {
         self.0.push(Setting::Existing(existing));
-    }
-
-    /// The calls on the builder of options, in the order in which the arguments were written.
-    pub(crate) fn calls<'a>(&'a self, rt: &'a TokenStream) -> impl Iterator<Item = TokenStream> + 'a {
-        self.0.iter().map(|setting| setting.call(rt))
     }
 }
 
@@ -301,38 +296,26 @@ pub(crate) fn opening(
     errors: &mut Errors,
 ) -> Option<Opening> {
     let (message, batch) = message(args, function, errors)?;
-    Some(Opening::Consumer { message, batch, options: options(args, rt) })
+    Some(Opening::Consumer { message, batch, options: options(args, rt, "ProcessOptions") })
 }
 
 /// Finds the message among the parameters: the marked one, else the only one of a known type. A handler of the runner may
 /// take a struct, about which nothing can be told from here.
 fn message(args: &Args, function: &Function, errors: &mut Errors) -> Option<(Option<Ident>, bool)> {
-    let typed = || {
-        function.sig.inputs.iter().filter_map(|input| match input {
-            FnArg::Typed(arg) => Some(arg),
-            FnArg::Receiver(_) => None,
-        })
-    };
-    let marked: Vec<_> = typed().filter(|arg| arg.attrs.iter().any(is_marker)).collect();
-    let by_type: Vec<_> =
-        typed().filter(|arg| is_message(&arg.ty) || batch_of(&arg.ty).is_some_and(is_message)).collect();
-    let found = match (marked.as_slice(), by_type.as_slice()) {
-        ([one], _) | ([], [one]) => one,
-        ([_, second, ..], _) => {
-            errors.over(second, "two parameters are marked `#[message]`; keep one of them");
-            return None;
+    let is_known = |ty: &Type| is_message(ty) || batch_of(ty).is_some_and(is_message);
+    let mistakes = [
+        "two parameters are marked `#[message]`; keep one of them",
+        "two parameters are messages; mark the one to continue with `#[message]`",
+    ];
+    let Some(found) = parameter(function, is_marker, is_known, mistakes, errors)? else {
+        let has_parameters = function.sig.inputs.iter().any(|input| matches!(input, FnArg::Typed(_)));
+        if args.seen("run").is_some() && has_parameters {
+            return Some((None, false));
         }
-        ([], [_, second, ..]) => {
-            errors.over(second, "two parameters are messages; mark the one to continue with `#[message]`");
-            return None;
-        }
-        ([], []) if args.seen("run").is_some() && typed().next().is_some() => return Some((None, false)),
-        ([], []) => {
-            let message = "no parameter is a message; mark it with `#[message]` (found without a mark: \
-                           `BorrowedMessage`, `OwnedMessage`, `Record<T>`, and `&[M]` or `Vec<M>` of these)";
-            errors.at(function.sig.ident.span(), message);
-            return None;
-        }
+        let message = "no parameter is a message; mark it with `#[message]` (found without a mark: \
+                       `BorrowedMessage`, `OwnedMessage`, `Record<T>`, and `&[M]` or `Vec<M>` of these)";
+        errors.at(function.sig.ident.span(), message);
+        return None;
     };
     match &*found.pat {
         Pat::Ident(pat) if pat.subpat.is_none() => {
@@ -341,6 +324,39 @@ fn message(args: &Args, function: &Function, errors: &mut Errors) -> Option<(Opt
         other => {
             errors
                 .over(other, "the message needs a name; write `message` here and take it apart in the body");
+            None
+        }
+    }
+}
+
+/// The marked parameter, else the only one of a known type. The outer `None`: there are two, of which `mistakes` tells, for
+/// marks and for types.
+#[allow(clippy::option_option, reason = "no parameter is a shape of its own")]
+pub(crate) fn parameter<'f>(
+    function: &'f Function,
+    is_marker: fn(&syn::Attribute) -> bool,
+    is_known: impl Fn(&Type) -> bool,
+    mistakes: [&str; 2],
+    errors: &mut Errors,
+) -> Option<Option<&'f PatType>> {
+    let typed = || {
+        function.sig.inputs.iter().filter_map(|input| match input {
+            FnArg::Typed(arg) => Some(arg),
+            FnArg::Receiver(_) => None,
+        })
+    };
+    let marked: Vec<_> = typed().filter(|arg| arg.attrs.iter().any(is_marker)).collect();
+    let by_type: Vec<_> = typed().filter(|arg| is_known(&arg.ty)).collect();
+    let [two_marked, two_known] = mistakes;
+    match (marked.as_slice(), by_type.as_slice()) {
+        ([one], _) | ([], [one]) => Some(Some(one)),
+        ([], []) => Some(None),
+        ([_, second, ..], _) => {
+            errors.over(second, two_marked);
+            None
+        }
+        ([], [_, second, ..]) => {
+            errors.over(second, two_known);
             None
         }
     }
@@ -429,7 +445,9 @@ fn mentions(tokens: TokenStream, names: &[String]) -> bool {
     })
 }
 
-fn options(args: &Args, rt: &TokenStream) -> TokenStream {
+/// What the attribute says, as calls on the builder `kafka::TYPE`.
+pub(crate) fn options(args: &Args, rt: &TokenStream, ty: &str) -> TokenStream {
+    let ty = Ident::new(ty, proc_macro2::Span::mixed_site());
     let name = args.name.as_ref().map(|name| match name {
         Name::Literal(literal) => quote!(.name(#literal)),
         Name::Expr(expr) => call_at("name", expr),
@@ -437,7 +455,7 @@ fn options(args: &Args, rt: &TokenStream) -> TokenStream {
     let links = args.links.as_ref().map(|links| call_at("links", links));
     let scope = args.scope.as_ref().map(|scope| call_at("scope", scope));
     let settings = args.kafka.0.iter().map(|setting| setting.call(rt));
-    quote!(#rt::kafka::ProcessOptions::new() #name #(#settings)* #links #scope)
+    quote!(#rt::kafka::#ty::new() #name #(#settings)* #links #scope)
 }
 
 impl Setting {

@@ -1,15 +1,15 @@
 //! `#[kafka_producer]`: its own words, where the context goes, and the calls round the body.
 
-use crate::args::{Args, Name};
+use crate::args::Args;
 use crate::error::Errors;
-use crate::expand::{call_at, private_at};
-use crate::item::{Function, Returned, nameable, peel};
+use crate::expand::private_at;
+use crate::item::{Function, Returned, first_type, nameable, peel};
 use crate::kafka;
 use crate::words::{self, Form, Grammar, Word, choice, words};
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{quote, quote_spanned};
 use syn::parse::ParseStream;
-use syn::{FnArg, GenericArgument, Pat, PathArguments, Type};
+use syn::{FnArg, Pat, Type};
 
 /// The marker of the headers among the parameters; an expansion takes it away.
 const MARKER: &str = "headers";
@@ -113,9 +113,14 @@ impl Producer {
                 };
                 quote_spanned!(at=> #rt::kafka::#into(#place))
             }
-            None => return Some(Producer { parameter: None, options: options(args, rt) }),
+            None => {
+                return Some(Producer {
+                    parameter: None,
+                    options: kafka::options(args, rt, "ProducerOptions"),
+                });
+            }
         };
-        Some(Producer { parameter: Some(parameter), options: options(args, rt) })
+        Some(Producer { parameter: Some(parameter), options: kafka::options(args, rt, "ProducerOptions") })
     }
 
     /// `RT::kafka::open_produce(&mut span, &mut producing, PARAMETER, CREATES, || OPTIONS)`
@@ -189,7 +194,7 @@ fn several(ty: &Option<Type>) -> Option<&Type> {
     let mut ty = peel(ty.as_ref()?);
     loop {
         let last = last_segment(ty)?;
-        let first = first_argument(&last.arguments);
+        let first = first_type(&last.arguments);
         match last.ident.to_string().as_str() {
             "Option" | "Result" => ty = peel(first?),
             "Vec" => return named(first?, &RECORD_TYPES).then_some(ty),
@@ -205,14 +210,6 @@ fn last_segment(ty: &Type) -> Option<&syn::PathSegment> {
     }
 }
 
-fn first_argument(arguments: &PathArguments) -> Option<&Type> {
-    let PathArguments::AngleBracketed(arguments) = arguments else { return None };
-    arguments.args.iter().find_map(|argument| match argument {
-        GenericArgument::Type(ty) => Some(ty),
-        _ => None,
-    })
-}
-
 fn named(ty: &Type, names: &[&str]) -> bool {
     last_segment(peel(ty)).is_some_and(|last| names.iter().any(|name| last.ident == name))
 }
@@ -221,28 +218,13 @@ fn named(ty: &Type, names: &[&str]) -> bool {
 /// outer `None`: a mistake.
 #[allow(clippy::option_option, reason = "no parameter is a shape of its own")]
 fn parameter<'f>(function: &'f Function, errors: &mut Errors) -> Option<Option<Parameter<'f>>> {
-    let typed = || {
-        function.sig.inputs.iter().filter_map(|input| match input {
-            FnArg::Typed(arg) => Some(arg),
-            FnArg::Receiver(_) => None,
-        })
-    };
-    let marked: Vec<_> = typed().filter(|arg| arg.attrs.iter().any(is_marker)).collect();
-    let by_type: Vec<_> = typed().filter(|arg| !is_shared(&arg.ty) && is_known(&arg.ty)).collect();
-    let found = match (marked.as_slice(), by_type.as_slice()) {
-        ([one], _) | ([], [one]) => one,
-        ([_, second, ..], _) => {
-            errors.over(second, "two parameters are marked `#[headers]`; keep one of them");
-            return None;
-        }
-        ([], [_, second, ..]) => {
-            errors.over(
-                second,
-                "two parameters are records or headers; mark the one that is sent with `#[headers]`",
-            );
-            return None;
-        }
-        ([], []) => return Some(None),
+    let is_known = |ty: &Type| !is_shared(ty) && is_known(ty);
+    let mistakes = [
+        "two parameters are marked `#[headers]`; keep one of them",
+        "two parameters are records or headers; mark the one that is sent with `#[headers]`",
+    ];
+    let Some(found) = kafka::parameter(function, is_marker, is_known, mistakes, errors)? else {
+        return Some(None);
     };
     if is_shared(&found.ty) {
         errors.over(&found.ty, "the context is written into the headers; take `&mut`, or the value itself");
@@ -314,15 +296,4 @@ pub(crate) fn is_marked(function: &Function) -> bool {
 
 fn is_marker(attr: &syn::Attribute) -> bool {
     attr.path().is_ident(MARKER)
-}
-
-fn options(args: &Args, rt: &TokenStream) -> TokenStream {
-    let name = args.name.as_ref().map(|name| match name {
-        Name::Literal(literal) => quote!(.name(#literal)),
-        Name::Expr(expr) => call_at("name", expr),
-    });
-    let links = args.links.as_ref().map(|links| call_at("links", links));
-    let scope = args.scope.as_ref().map(|scope| call_at("scope", scope));
-    let settings = args.kafka.calls(rt);
-    quote!(#rt::kafka::ProducerOptions::new() #name #(#settings)* #links #scope)
 }

@@ -6,7 +6,7 @@ use syn::{GenericParam, Ident, Type, TypeParam, TypeParamBound, WherePredicate};
 
 use super::{BuiltIn, Field, Message, Role};
 use crate::error::{Errors, as_written};
-use crate::item::peel;
+use crate::item::{argument, named};
 
 pub(super) fn check(message: &Message, errors: &mut Errors) {
     if message.settings.topic.is_none() && !mentions_topic(message) {
@@ -208,21 +208,4 @@ fn mentions(ty: &Type, param: &Ident) -> bool {
     let mut find = Find(param, false);
     find.visit_type_mut(&mut ty.clone());
     find.1
-}
-
-/// `T` of `NAME<T>`, where `NAME` is the last part of the path.
-pub(super) fn argument<'t>(ty: &'t Type, name: &str) -> Option<&'t Type> {
-    let Type::Path(path) = peel(ty) else { return None };
-    let last = path.path.segments.last().filter(|last| last.ident == name)?;
-    let syn::PathArguments::AngleBracketed(arguments) = &last.arguments else { return None };
-    match arguments.args.first() {
-        Some(syn::GenericArgument::Type(ty)) if arguments.args.len() == 1 => Some(ty),
-        _ => None,
-    }
-}
-
-/// Whether the last part of a path is `name`, without arguments.
-pub(super) fn named(ty: &Type, name: &str) -> bool {
-    let Type::Path(path) = peel(ty) else { return false };
-    path.path.segments.last().is_some_and(|last| last.ident == name && last.arguments.is_empty())
 }

@@ -5,8 +5,8 @@ use quote::{ToTokens as _, quote, quote_spanned};
 use syn::spanned::Spanned as _;
 use syn::{Ident, Path, Type};
 
-use super::check::{argument, named};
 use super::{BuiltIn, Field, Message, Role, body};
+use crate::item::{argument, named};
 
 pub(super) fn rt() -> TokenStream {
     quote_spanned!(Span::mixed_site()=> ::throughline::__private)

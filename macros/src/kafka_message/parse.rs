@@ -2,14 +2,17 @@
 
 use proc_macro2::TokenStream;
 use syn::parse::{ParseStream, Parser as _};
-use syn::{Attribute, Fields, ItemStruct, Meta, Token};
+use syn::{Attribute, Fields, Meta, Token};
 
 use super::{Field, Message, Role, Settings, field, serde, settings};
+use crate::derive::only_struct;
 use crate::error::Errors;
 
 /// The message; `None` if it is no struct with named fields, which is then in `errors`.
 pub(super) fn message(input: TokenStream, errors: &mut Errors) -> Option<Message> {
-    let item = match item(input) {
+    let otherwise = "`KafkaMessage` is derived for structs with named fields; \
+                     make this the type of a field `#[kafka(payload)]` of one";
+    let item = match only_struct(input, otherwise) {
         Ok(item) => item,
         Err(error) => {
             errors.push(error);
@@ -47,22 +50,6 @@ pub(super) fn message(input: TokenStream, errors: &mut Errors) -> Option<Message
         fields.push(Field { name: name.clone(), ty: field.ty.clone(), role, serde });
     }
     Some(Message { settings, fields, serde: container, item })
-}
-
-fn item(input: TokenStream) -> syn::Result<ItemStruct> {
-    let parser = |input: ParseStream<'_>| {
-        let fork = input.fork();
-        fork.call(Attribute::parse_outer)?;
-        fork.parse::<syn::Visibility>()?;
-        if fork.peek(Token![enum]) || fork.peek(Token![union]) {
-            return Err(fork.error(
-                "`KafkaMessage` is derived for structs with named fields; \
-                 make this the type of a field `#[kafka(payload)]` of one",
-            ));
-        }
-        input.parse::<ItemStruct>()
-    };
-    parser.parse2(input)
 }
 
 fn kafka(attrs: &[Attribute]) -> impl Iterator<Item = &Attribute> {
