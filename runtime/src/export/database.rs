@@ -7,9 +7,10 @@ use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::SpanData;
 use tokio::task::JoinHandle;
 
+use super::chain::chain;
 use crate::diagnostics;
 use crate::pipeline::exporter::{BatchExporter, DoneFuture, ExportError, ExportFuture, Exported};
-use crate::store::{self, Converter, Store, StoreError, StoreOptions};
+use crate::store::{self, Converter, Kind, Store, StoreError, StoreOptions, kind};
 
 /// How often partitions and retention are looked after.
 const MAINTENANCE: Duration = Duration::from_secs(600);
@@ -41,11 +42,9 @@ impl Database {
         if std::mem::replace(&mut self.place_is_told, true) {
             return;
         }
-        if let Some(path) = self.options.url.strip_prefix("sqlite:") {
-            let path = path.strip_prefix("//").unwrap_or(path);
-            let path =
-                std::path::absolute(path).map_or_else(|_| path.to_owned(), |path| path.display().to_string());
-            diagnostics::info(format_args!("spans go to the SQLite file {path}"));
+        if let Ok(Kind::Sqlite(path)) = kind(&self.options.url) {
+            let path = std::path::absolute(&path).unwrap_or(path);
+            diagnostics::info(format_args!("spans go to the SQLite file {}", path.display()));
         }
     }
 }
@@ -128,19 +127,4 @@ async fn maintain(store: Arc<dyn Store>) {
         };
         tokio::time::sleep(pause).await;
     }
-}
-
-/// The whole chain of an error in one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let message = error.to_string();
-        if !text.contains(&message) {
-            text.push_str(": ");
-            text.push_str(&message);
-        }
-        cause = error.source();
-    }
-    text
 }

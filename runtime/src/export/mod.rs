@@ -1,5 +1,7 @@
 //! Where spans go: the console, an OTLP receiver, memory, any exporter of the OpenTelemetry SDK.
 
+#[cfg(any(feature = "otlp", feature = "sqlite", feature = "postgres"))]
+mod chain;
 pub mod console;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub(crate) mod database;

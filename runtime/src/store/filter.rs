@@ -254,11 +254,24 @@ impl std::str::FromStr for TraceCursor {
 
     fn from_str(text: &str) -> Result<Self, StoreError> {
         let (start, id) = text.split_once('-').ok_or(StoreError::Cursor)?;
-        let is_id = id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit());
-        let trace_id = TraceId::from_hex(id).ok().filter(|_| is_id).ok_or(StoreError::Cursor)?;
-        let start_ns = start.parse().ok().filter(|start| *start >= 0).ok_or(StoreError::Cursor)?;
-        Ok(Self { start_ns, trace_id })
+        Ok(Self { start_ns: start_ns(start)?, trace_id: trace_id(id)? })
     }
+}
+
+fn start_ns(text: &str) -> Result<i64, StoreError> {
+    text.parse().ok().filter(|start| *start >= 0).ok_or(StoreError::Cursor)
+}
+
+fn trace_id(text: &str) -> Result<TraceId, StoreError> {
+    TraceId::from_hex(text).ok().filter(|_| is_hex(text, 32)).ok_or(StoreError::Cursor)
+}
+
+fn span_id(text: &str) -> Result<SpanId, StoreError> {
+    SpanId::from_hex(text).ok().filter(|_| is_hex(text, 16)).ok_or(StoreError::Cursor)
+}
+
+fn is_hex(text: &str, digits: usize) -> bool {
+    text.len() == digits && text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
 /// A place in the spans of a trace: start and id of the last one. As text it goes through URLs.
@@ -279,10 +292,7 @@ impl std::str::FromStr for SpanCursor {
 
     fn from_str(text: &str) -> Result<Self, StoreError> {
         let (start, id) = text.split_once('-').ok_or(StoreError::Cursor)?;
-        let is_id = id.len() == 16 && id.bytes().all(|byte| byte.is_ascii_hexdigit());
-        let span_id = SpanId::from_hex(id).ok().filter(|_| is_id).ok_or(StoreError::Cursor)?;
-        let start_ns = start.parse().ok().filter(|start| *start >= 0).ok_or(StoreError::Cursor)?;
-        Ok(Self { start_ns, span_id })
+        Ok(Self { start_ns: start_ns(start)?, span_id: span_id(id)? })
     }
 }
 
@@ -308,9 +318,8 @@ impl std::str::FromStr for TailCursor {
     fn from_str(text: &str) -> Result<Self, StoreError> {
         let (at, ids) = text.split_once('-').ok_or(StoreError::Cursor)?;
         let (trace, span) = ids.split_once('-').ok_or(StoreError::Cursor)?;
-        let TraceCursor { trace_id, .. } = format!("0-{trace}").parse()?;
-        let SpanCursor { span_id, .. } = format!("0-{span}").parse()?;
-        Ok(Self { at: at.parse().map_err(|_| StoreError::Cursor)?, trace_id, span_id })
+        let at = at.parse().map_err(|_| StoreError::Cursor)?;
+        Ok(Self { at, trace_id: trace_id(trace)?, span_id: span_id(span)? })
     }
 }
 

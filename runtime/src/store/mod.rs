@@ -62,7 +62,7 @@ use self::backend::Backend;
 pub use self::error::StoreError;
 pub use self::filter::{Filter, Outcome, Page, SpanCursor, TailCursor, TraceCursor};
 pub use self::lift::Lift;
-pub(crate) use self::options::{DEFAULT_URL, shown};
+pub(crate) use self::options::{DEFAULT_URL, Kind, kind, shown};
 pub use self::options::{Partition, StoreOptions};
 pub use self::span::{Converter, StoredResource, StoredSpan};
 pub use self::tree::{Step, Tree, TreeSpan};
@@ -200,17 +200,17 @@ mod sealed {
 ///
 /// [`StoreError::Url`] and [`StoreError::FeatureMissing`].
 pub fn open(options: StoreOptions) -> Result<Arc<dyn Store>, StoreError> {
-    match options::kind(&options.url)? {
+    match kind(&options.url)? {
         #[cfg(feature = "postgres")]
-        options::Kind::Postgres => Ok(Arc::new(postgres::Postgres::new(options)?)),
+        Kind::Postgres => Ok(Arc::new(postgres::Postgres::new(options)?)),
         #[cfg(not(feature = "postgres"))]
-        options::Kind::Postgres => {
+        Kind::Postgres => {
             Err(StoreError::FeatureMissing { what: "PostgreSQL", feature: "postgres" })
         }
         #[cfg(feature = "sqlite")]
-        options::Kind::Sqlite(path) => Ok(Arc::new(sqlite::Sqlite::new(path, options))),
+        Kind::Sqlite(path) => Ok(Arc::new(sqlite::Sqlite::new(path, options))),
         #[cfg(not(feature = "sqlite"))]
-        options::Kind::Sqlite(_) => Err(StoreError::FeatureMissing { what: "SQLite", feature: "sqlite" }),
+        Kind::Sqlite(_) => Err(StoreError::FeatureMissing { what: "SQLite", feature: "sqlite" }),
     }
 }
 
@@ -220,17 +220,17 @@ pub fn open(options: StoreOptions) -> Result<Arc<dyn Store>, StoreError> {
 ///
 /// Those of [`open`].
 pub fn schema_sql(url: &str) -> Result<String, StoreError> {
-    match options::kind(url)? {
+    match kind(url)? {
         #[cfg(feature = "postgres")]
-        options::Kind::Postgres => Ok(migration::print(postgres::MIGRATIONS)),
+        Kind::Postgres => Ok(migration::print(postgres::MIGRATIONS)),
         #[cfg(not(feature = "postgres"))]
-        options::Kind::Postgres => {
+        Kind::Postgres => {
             Err(StoreError::FeatureMissing { what: "PostgreSQL", feature: "postgres" })
         }
         #[cfg(feature = "sqlite")]
-        options::Kind::Sqlite(_) => Ok(migration::print(sqlite::MIGRATIONS)),
+        Kind::Sqlite(_) => Ok(migration::print(sqlite::MIGRATIONS)),
         #[cfg(not(feature = "sqlite"))]
-        options::Kind::Sqlite(_) => Err(StoreError::FeatureMissing { what: "SQLite", feature: "sqlite" }),
+        Kind::Sqlite(_) => Err(StoreError::FeatureMissing { what: "SQLite", feature: "sqlite" }),
     }
 }
 

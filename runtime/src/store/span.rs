@@ -11,6 +11,7 @@ use serde_json::{Map, Value as Json};
 
 use super::json;
 use super::lift::{LONGEST_ID, Lift};
+use crate::text::at_most;
 
 /// Longest name of an operation or a service that is kept, in bytes: PostgreSQL indexes no more than 2,704 bytes.
 const LONGEST_NAME: usize = 1_024;
@@ -156,10 +157,9 @@ impl Converter {
     /// For the spans of this resource.
     #[must_use]
     pub fn new(resource: &Resource, lift: Lift) -> Self {
-        let attributes: Vec<KeyValue> =
+        let mut attributes: Vec<KeyValue> =
             resource.iter().map(|(key, value)| KeyValue::new(key.clone(), value.clone())).collect();
         // A resource is a hash map: its order differs from process to process, and so would the hash.
-        let mut attributes = attributes;
         attributes.sort_by(|a, b| a.key.cmp(&b.key));
         let mut resource_json = String::new();
         json::object(&mut resource_json, &attributes);
@@ -212,13 +212,8 @@ impl Converter {
         json::string(&mut out, scope.name());
         for (key, text) in [("version", scope.version()), ("schema_url", scope.schema_url())] {
             if let Some(text) = text {
-                json::string(
-                    {
-                        out.push(',');
-                        &mut out
-                    },
-                    key,
-                );
+                out.push(',');
+                json::string(&mut out, key);
                 out.push(':');
                 json::string(&mut out, text);
             }
@@ -327,11 +322,7 @@ pub(crate) fn cut(text: &str, longest: usize) -> String {
     if text.len() <= longest {
         return text;
     }
-    let mut end = longest.saturating_sub('…'.len_utf8());
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    format!("{}…", text.get(..end).unwrap_or_default())
+    format!("{}…", at_most(&text, longest.saturating_sub('…'.len_utf8())))
 }
 
 fn count(number: u32) -> i32 {

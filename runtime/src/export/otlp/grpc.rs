@@ -14,7 +14,8 @@ use tonic::{Code, Request, Status};
 
 use super::request::{EncodedResource, request};
 use super::rpc_status::RpcStatus;
-use super::{OtlpConfig, OtlpError, USER_AGENT, chain, header_map};
+use super::{OtlpConfig, OtlpError, USER_AGENT, header_map};
+use crate::export::chain::chain;
 use crate::pipeline::exporter::{BatchExporter, ExportError, ExportFuture, Exported};
 
 /// An exporter that calls `TraceService/Export` with each batch. It connects with the first one.

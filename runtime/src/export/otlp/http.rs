@@ -15,7 +15,8 @@ use reqwest::{Client, Response, Url};
 use super::pause::retry_after;
 use super::request::{EncodedResource, request};
 use super::rpc_status::RpcStatus;
-use super::{OtlpConfig, OtlpError, USER_AGENT, chain, header_map};
+use super::{OtlpConfig, OtlpError, USER_AGENT, header_map};
+use crate::export::chain::chain;
 use crate::pipeline::exporter::{BatchExporter, ExportError, ExportFuture, Exported};
 
 const PROTOBUF: HeaderValue = HeaderValue::from_static("application/x-protobuf");

@@ -78,5 +78,5 @@ fn certificates(what: &'static str, pem: &[u8]) -> Result<Vec<CertificateDer<'st
 }
 
 fn tls(what: &'static str, error: &dyn std::error::Error) -> OtlpError {
-    OtlpError::Tls { what, why: super::chain(error) }
+    OtlpError::Tls { what, why: crate::export::chain::chain(error) }
 }

@@ -10,6 +10,7 @@ use opentelemetry::{Array, KeyValue, StringValue, Value};
 
 use super::layer::Settings;
 use super::{grpc, redact};
+use crate::text::at_most;
 
 /// Longest text of a stranger that is recorded, in bytes.
 const LONGEST: usize = 4096;
@@ -25,13 +26,13 @@ pub(super) fn at_start<B>(request: &Request<B>, settings: &Settings, is_grpc: bo
     let path = request.uri().path();
     let mut attributes = Vec::with_capacity(12);
     attributes.push(KeyValue::new("http.request.method", method.unwrap_or("_OTHER")));
-    attributes.push(KeyValue::new("url.path", cut(path).to_owned()));
+    attributes.push(KeyValue::new("url.path", at_most(path, LONGEST).to_owned()));
     attributes.push(KeyValue::new("url.scheme", scheme(request.uri())));
     if let Some(query) = request.uri().query() {
-        attributes.push(KeyValue::new("url.query", cut(&redact::query(query)).to_owned()));
+        attributes.push(KeyValue::new("url.query", at_most(&redact::query(query), LONGEST).to_owned()));
     }
     if let Some((host, port)) = authority(request.uri(), request.headers()) {
-        attributes.push(KeyValue::new("server.address", cut(host).to_owned()));
+        attributes.push(KeyValue::new("server.address", at_most(host, LONGEST).to_owned()));
         attributes.extend(port.map(|port| KeyValue::new("server.port", i64::from(port))));
     }
 
@@ -54,7 +55,7 @@ pub(super) fn at_start<B>(request: &Request<B>, settings: &Settings, is_grpc: bo
 pub(super) fn of_request<B>(request: &Request<B>, settings: &Settings) -> Vec<KeyValue> {
     let mut attributes = Vec::with_capacity(6);
     if known(request.method()).is_none() {
-        let method = cut(request.method().as_str()).to_owned();
+        let method = at_most(request.method().as_str(), LONGEST).to_owned();
         attributes.push(KeyValue::new("http.request.method_original", method));
     }
     if let Some(version) = version(request.version()) {
@@ -62,7 +63,7 @@ pub(super) fn of_request<B>(request: &Request<B>, settings: &Settings) -> Vec<Ke
     }
     if let Some(agent) = request.headers().get(USER_AGENT) {
         let agent = String::from_utf8_lossy(agent.as_bytes());
-        attributes.push(KeyValue::new("user_agent.original", cut(&agent).to_owned()));
+        attributes.push(KeyValue::new("user_agent.original", at_most(&agent, LONGEST).to_owned()));
     }
     if let Some(ConnectInfo(peer)) = request.extensions().get::<ConnectInfo<SocketAddr>>() {
         attributes.push(KeyValue::new("client.address", peer.ip().to_string()));
@@ -79,7 +80,9 @@ pub(super) fn headers(into: &mut Vec<KeyValue>, prefix: &str, headers: &HeaderMa
         let values: Vec<StringValue> = headers
             .get_all(name)
             .iter()
-            .map(|value| StringValue::from(cut(&redact::header(name, value.as_bytes())).to_owned()))
+            .map(|value| {
+                StringValue::from(at_most(&redact::header(name, value.as_bytes()), LONGEST).to_owned())
+            })
             .collect();
         if !values.is_empty() {
             into.push(KeyValue::new(format!("{prefix}{name}"), Value::Array(Array::String(values))));
@@ -127,14 +130,6 @@ fn version(version: Version) -> Option<&'static str> {
         Version::HTTP_3 => Some("3"),
         _ => None,
     }
-}
-
-fn cut(text: &str) -> &str {
-    if text.len() <= LONGEST {
-        return text;
-    }
-    let end = (0..=LONGEST).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
-    text.get(..end).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -187,7 +182,7 @@ mod tests {
     #[test]
     fn long_texts_are_cut_between_characters() {
         let long = "ä".repeat(LONGEST);
-        assert_eq!(cut(&long).len(), LONGEST);
-        assert_eq!(cut(&format!("x{long}")).len(), LONGEST - 1);
+        assert_eq!(at_most(&long, LONGEST).len(), LONGEST);
+        assert_eq!(at_most(&format!("x{long}"), LONGEST).len(), LONGEST - 1);
     }
 }

@@ -256,7 +256,7 @@ async fn complete<B: Backend>(backend: &B, traces: &mut [TraceSummary]) -> Resul
     sql.push(" from trace_summaries s join execution_traces e on e.trace_id = s.trace_id and e.span_id = s.root_span_id where ");
     ids(&mut sql, "s.trace_id");
     sql.starts("e.", ">=", first).starts("e.", "<=", last);
-    let heads: HashMap<TraceId, StoredSpan> =
+    let mut heads: HashMap<TraceId, StoredSpan> =
         read(backend, sql).await?.into_iter().map(|span| (span.trace_id, span)).collect();
 
     let mut sql = Sql::new(backend.dialect(), "select c.trace_id, count(*) from execution_traces c where ");
@@ -268,7 +268,6 @@ async fn complete<B: Backend>(backend: &B, traces: &mut [TraceSummary]) -> Resul
     let orphans: HashMap<TraceId, u64> =
         backend.rows(sql).await?.iter_mut().map(|row| (row.trace(), row.count())).collect();
 
-    let mut heads = heads;
     for trace in traces {
         trace.head = heads.remove(&trace.trace_id);
         trace.orphan_count = orphans.get(&trace.trace_id).copied().unwrap_or(0);
