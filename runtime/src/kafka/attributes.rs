@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use opentelemetry::KeyValue;
+use rdkafka::config::ClientConfig;
 
 use super::options::KeyText;
 
@@ -66,6 +67,11 @@ pub(super) fn batch_count(count: u64) -> KeyValue {
 /// kafka.md A-15.
 pub(super) fn body_size(bytes: usize) -> KeyValue {
     KeyValue::new(BODY_SIZE, i64::try_from(bytes).unwrap_or(i64::MAX))
+}
+
+/// [`single_server`] of a client's configuration.
+pub(super) fn server_of(config: &ClientConfig) -> Option<(String, u16)> {
+    config.get("bootstrap.servers").or_else(|| config.get("metadata.broker.list")).and_then(single_server)
 }
 
 /// kafka.md A-14: the one broker of `bootstrap.servers`; with several it is not known which one serves.

@@ -2,12 +2,14 @@
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use opentelemetry::KeyValue;
 use rdkafka::ClientContext;
 use rdkafka::config::ClientConfig;
 
 use super::{attributes, native};
+use crate::span;
 
 /// After this many spans without an answer the cluster's id is asked for at every so-manieth only.
 const ASKED_OFTEN: u32 = 256;
@@ -24,8 +26,7 @@ pub(super) struct Client {
 
 impl Client {
     pub(super) fn of(config: &ClientConfig) -> Self {
-        let servers = config.get("bootstrap.servers").or_else(|| config.get("metadata.broker.list"));
-        Self::new(config.get("client.id"), servers, config.get("group.id"))
+        Self::new(config.get("client.id"), attributes::server_of(config), config.get("group.id"))
     }
 
     /// Of a client that was made by others.
@@ -34,11 +35,10 @@ impl Client {
             [c"client.id", c"bootstrap.servers", c"group.id"].map(|name| native::setting(client, name));
         // What librdkafka calls a client that nobody named.
         let id = id.as_deref().filter(|id| *id != "rdkafka");
-        Self::new(id, servers.as_deref(), group.as_deref())
+        Self::new(id, servers.as_deref().and_then(attributes::single_server), group.as_deref())
     }
 
-    fn new(id: Option<&str>, servers: Option<&str>, group: Option<&str>) -> Self {
-        let server = servers.and_then(attributes::single_server);
+    fn new(id: Option<&str>, server: Option<(String, u16)>, group: Option<&str>) -> Self {
         let id = id.map(|id| KeyValue::new(attributes::CLIENT_ID, id.to_owned()));
         let mut constant: Vec<_> = id.into_iter().collect();
         if let Some((address, port)) = &server {
@@ -48,10 +48,10 @@ impl Client {
         Client { constant, server, group: group.map(str::to_owned), ..Client::default() }
     }
 
-    /// Asks for the cluster's id while it is not known. `ask` must not wait: librdkafka learns the id with the first
-    /// metadata, so spans that begin before it came lack it, and no thread has to block for it.
-    pub(super) fn learn_cluster(&self, ask: impl FnOnce() -> Option<String>) {
-        if self.cluster.get().is_some() {
+    /// Asks for the cluster's id while it is not known and spans are made. It does not wait: librdkafka learns the id with
+    /// the first metadata, so spans that begin before it came lack it, and no thread has to block for it.
+    pub(super) fn learn_cluster<C: ClientContext>(&self, client: &rdkafka::client::Client<C>) {
+        if !span::on() || self.cluster.get().is_some() {
             return;
         }
         // A broker that is too old never tells.
@@ -59,7 +59,7 @@ impl Client {
         if asked >= ASKED_OFTEN && !asked.is_multiple_of(ASKED_OFTEN) {
             return;
         }
-        if let Some(id) = ask() {
+        if let Some(id) = client.fetch_cluster_id(Duration::ZERO) {
             let _ = self.cluster.set(KeyValue::new(attributes::CLUSTER_ID, id));
         }
     }

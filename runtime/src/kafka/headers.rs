@@ -8,7 +8,8 @@ use rdkafka::message::{BorrowedHeaders, BorrowedMessage, OwnedHeaders, OwnedMess
 use rdkafka::producer::{BaseRecord, FutureRecord};
 use rdkafka::util::IntoOpaque;
 
-use super::native;
+use super::options::CapturedHeader;
+use super::{attributes, native};
 use crate::propagation::{HeaderEdit, HeaderView};
 
 impl HeaderView for BorrowedHeaders {
@@ -103,13 +104,22 @@ impl<K: ToBytes + ?Sized, P: ToBytes + ?Sized, D: IntoOpaque> HeaderEdit for Bas
 const MAX_CAPTURED_BYTES: usize = 256;
 
 /// A header as an attribute, if it is UTF-8 and not too long.
-pub(super) fn captured<H: HeaderView + ?Sized>(
-    headers: &H,
-    header: &str,
-    attribute: &'static str,
-) -> Option<KeyValue> {
+fn captured<H: HeaderView + ?Sized>(headers: &H, header: &str, attribute: &'static str) -> Option<KeyValue> {
     let value = last(headers, header).filter(|value| value.len() <= MAX_CAPTURED_BYTES)?;
     Some(KeyValue::new(attribute, str::from_utf8(value).ok()?.to_owned()))
+}
+
+/// The headers that become attributes: message id, conversation id (kafka.md A-13), and those that were named for it.
+pub(super) fn all_captured<H: HeaderView + ?Sized>(
+    headers: &H,
+    message_id: Option<&'static str>,
+    conversation_id: Option<&'static str>,
+    named: &'static [CapturedHeader],
+) -> impl Iterator<Item = KeyValue> {
+    let ids = [(message_id, attributes::MESSAGE_ID), (conversation_id, attributes::CONVERSATION_ID)];
+    let ids = ids.into_iter().filter_map(|(header, attribute)| Some((header?, attribute)));
+    let named = named.iter().map(|captured| (captured.header, captured.attribute));
+    ids.chain(named).filter_map(move |(header, attribute)| captured(headers, header, attribute))
 }
 
 /// The value of the last header called `name`, ignoring ASCII case.

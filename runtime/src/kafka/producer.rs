@@ -25,7 +25,6 @@ use super::queueing::{Refused, base_record, empty_message, every_report, fitting
 use super::record::Record;
 use super::send_options::SendOptions;
 use super::sending::{Outgoing, Profile, Sending};
-use crate::span;
 
 /// How long a send waits for room in the queue before it looks again without a report.
 const QUEUE_FULL_PAUSE: Duration = Duration::from_millis(100);
@@ -211,7 +210,7 @@ impl<C: ClientContext + 'static> TracedProducer<C> {
         queue_timeout: impl Into<Timeout>,
     ) -> Vec<Result<Delivery, KafkaError>> {
         let queue_timeout = queue_timeout.into();
-        self.learn_cluster();
+        self.profile.client.learn_cluster(self.shared.producer.client());
         let (batch, headers) = BatchSend::begin(&self.profile, records);
         let mut deliveries = Vec::with_capacity(records.len());
         for (record, headers) in records.iter().zip(headers) {
@@ -314,15 +313,8 @@ impl<C: ClientContext + 'static> TracedProducer<C> {
     }
 
     fn begin(&self, outgoing: &Outgoing<'_>, headers: &mut Option<OwnedHeaders>) -> Sending {
-        self.learn_cluster();
+        self.profile.client.learn_cluster(self.shared.producer.client());
         Sending::begin(&self.profile, outgoing, headers)
-    }
-
-    fn learn_cluster(&self) {
-        if span::on() {
-            let client = self.shared.producer.client();
-            self.profile.client.learn_cluster(|| client.fetch_cluster_id(Duration::ZERO));
-        }
     }
 
     /// Queues a record; waits for room if there is none. The span of a record that is refused has ended.

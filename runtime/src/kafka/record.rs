@@ -215,32 +215,18 @@ impl<T> Record<T> {
 
     /// The record with another value in place of this one.
     pub fn map<U>(self, make: impl FnOnce(T) -> U) -> Record<U> {
-        let Record {
-            topic,
-            partition,
-            offset,
-            timestamp_ms,
-            key,
-            headers,
-            creation,
-            baggage,
-            value_bytes,
-            counted,
-            value,
-        } = self;
-        let value = make(value);
         Record {
-            topic,
-            partition,
-            offset,
-            timestamp_ms,
-            key,
-            headers,
-            creation,
-            baggage,
-            value_bytes,
-            counted,
-            value,
+            topic: self.topic,
+            partition: self.partition,
+            offset: self.offset,
+            timestamp_ms: self.timestamp_ms,
+            key: self.key,
+            headers: self.headers,
+            creation: self.creation,
+            baggage: self.baggage,
+            value_bytes: self.value_bytes,
+            counted: self.counted,
+            value: make(self.value),
         }
     }
 

@@ -114,15 +114,8 @@ impl Profile {
             Some(_) => {}
         }
         if let Some(headers) = headers {
-            let named = [
-                (self.options.message_id, attributes::MESSAGE_ID),
-                (self.options.conversation_id, attributes::CONVERSATION_ID),
-            ];
-            let named = named.into_iter().filter_map(|(header, attribute)| Some((header?, attribute)));
-            let captured = self.options.headers.iter().map(|captured| (captured.header, captured.attribute));
-            for (header, attribute) in named.chain(captured) {
-                all.extend(headers::captured(headers, header, attribute));
-            }
+            let SendOptions { message_id, conversation_id, headers: named, .. } = self.options;
+            all.extend(headers::all_captured(headers, message_id, conversation_id, named));
         }
         all
     }

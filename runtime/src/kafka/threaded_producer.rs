@@ -24,7 +24,6 @@ use super::outgoing::OutgoingBaseRecord;
 use super::queueing::{every_report, fitting};
 use super::send_options::SendOptions;
 use super::sending::{Outgoing, Profile, Sending};
-use crate::span;
 
 /// A producer with a delivery callback that puts the trace context into every record and makes a span per send.
 ///
@@ -235,10 +234,7 @@ where
         let (record, creation) = record.into_parts();
         let BaseRecord { topic, partition, payload, key, timestamp, mut headers, delivery_opaque: user } =
             record;
-        if span::on() {
-            let client = self.shared.producer.client();
-            self.profile.client.learn_cluster(|| client.fetch_cluster_id(Duration::ZERO));
-        }
+        self.profile.client.learn_cluster(self.shared.producer.client());
         let outgoing = Outgoing {
             topic,
             partition,

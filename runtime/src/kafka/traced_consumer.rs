@@ -3,7 +3,6 @@
 use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
 
 use rdkafka::TopicPartitionList;
 use rdkafka::client::Client as NativeClient;
@@ -26,7 +25,6 @@ use super::options::KeyText;
 use super::pull::Pull;
 use super::received::Received;
 use super::settle::{self, Commit, Committing};
-use crate::span;
 
 /// A consumer whose pulls and commits have spans: `poll orders` for each message that is handed out, and
 /// `commit orders`.
@@ -120,16 +118,6 @@ impl<B> TracedConsumer<B> {
         self.consumer
     }
 
-    fn learn_cluster<C: ConsumerContext>(&self)
-    where
-        B: Consumer<C>,
-    {
-        if span::on() {
-            let client = self.consumer.client();
-            self.client.learn_cluster(|| client.fetch_cluster_id(Duration::ZERO));
-        }
-    }
-
     fn committing(&self, commit: Commit<'_>) -> Committing {
         let attributes: Vec<_> = self.client.attributes().collect();
         let (group, server) = (self.client.group(), self.client.server());
@@ -145,7 +133,7 @@ impl<B> TracedConsumer<B> {
     where
         B: Consumer<C>,
     {
-        self.learn_cluster();
+        self.client.learn_cluster(self.consumer.client());
         match result {
             Ok(message) => {
                 pull.received(&self.client, &message, self.key);
@@ -197,7 +185,7 @@ where
     /// In a span. It lasts until the broker's answer with `CommitMode::Sync`; with `CommitMode::Async` until the commit is
     /// handed over, as librdkafka does not report what becomes of it.
     fn commit(&self, offsets: &TopicPartitionList, mode: CommitMode) -> KafkaResult<()> {
-        self.learn_cluster();
+        self.client.learn_cluster(self.consumer.client());
         let committing = commit_reports::of_list(&self.client, offsets, None);
         let result = self.consumer.commit(offsets, mode);
         committing.end(&result);
@@ -206,7 +194,7 @@ where
 
     /// In a span, as [`commit`](Consumer::commit) is.
     fn commit_consumer_state(&self, mode: CommitMode) -> KafkaResult<()> {
-        self.learn_cluster();
+        self.client.learn_cluster(self.consumer.client());
         let committing = self.committing(Commit::default());
         let result = self.consumer.commit_consumer_state(mode);
         committing.end(&result);
@@ -215,7 +203,7 @@ where
 
     /// In a span, as [`commit`](Consumer::commit) is.
     fn commit_message(&self, message: &BorrowedMessage<'_>, mode: CommitMode) -> KafkaResult<()> {
-        self.learn_cluster();
+        self.client.learn_cluster(self.consumer.client());
         let committing = self.committing(Commit {
             topic: Some(ConsumedMessage::topic(message)),
             partition: Some(ConsumedMessage::partition(message)),

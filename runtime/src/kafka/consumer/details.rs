@@ -6,7 +6,7 @@ use opentelemetry::KeyValue;
 
 use crate::kafka::message::ConsumedMessage;
 use crate::kafka::options::ProcessOptions;
-use crate::kafka::{attributes, headers};
+use crate::kafka::{attributes, headers, timestamp};
 
 /// What is recorded beyond what samplers see; built only if the span records.
 pub(super) struct Details<'m, M: ConsumedMessage + ?Sized> {
@@ -34,15 +34,9 @@ impl<M: ConsumedMessage + ?Sized> Details<'_, M> {
     pub(super) fn chosen(&self) -> impl Iterator<Item = KeyValue> {
         let key = attributes::key(self.message.key(), self.options.key).into_iter();
         let size = self.message.value_bytes().filter(|_| self.options.sizes).map(attributes::body_size);
-        let named = [
-            (self.options.message_id, attributes::MESSAGE_ID),
-            (self.options.conversation_id, attributes::CONVERSATION_ID),
-        ];
-        let named = named.into_iter().filter_map(|(header, attribute)| Some((header?, attribute)));
-        let captured = self.options.headers.iter().map(|captured| (captured.header, captured.attribute));
-        let headers = named.chain(captured).filter_map(|(header, attribute)| {
-            headers::captured(self.message.header_view(), header, attribute)
-        });
+        let ProcessOptions { message_id, conversation_id, headers, .. } = self.options;
+        let headers =
+            headers::all_captured(self.message.header_view(), *message_id, *conversation_id, headers);
         key.chain(size).chain(headers)
     }
 }
@@ -60,6 +54,5 @@ pub(super) fn queue_ms(timestamp_ms: Option<i64>, now_ms: i64) -> Option<u64> {
 }
 
 pub(super) fn now_ms() -> i64 {
-    let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX)
+    timestamp::to_ms(SystemTime::now())
 }

@@ -244,11 +244,6 @@ fn kept<H: HeaderView + ?Sized>(headers: &H, existing: Existing) -> Option<Conte
 }
 
 fn captured<H: HeaderView + ?Sized>(view: &H, options: &SendOptions) -> Vec<KeyValue> {
-    let named = [
-        (options.message_id, attributes::MESSAGE_ID),
-        (options.conversation_id, attributes::CONVERSATION_ID),
-    ];
-    let named = named.into_iter().filter_map(|(header, attribute)| Some((header?, attribute)));
-    let listed = options.headers.iter().map(|captured| (captured.header, captured.attribute));
-    named.chain(listed).filter_map(|(header, attribute)| headers::captured(view, header, attribute)).collect()
+    let SendOptions { message_id, conversation_id, headers: named, .. } = *options;
+    headers::all_captured(view, message_id, conversation_id, named).collect()
 }

@@ -18,8 +18,7 @@ pub(super) struct Constants {
 
 impl Constants {
     pub(super) fn of(config: &ClientConfig) -> Self {
-        let servers = config.get("bootstrap.servers").or_else(|| config.get("metadata.broker.list"));
-        let server = servers.and_then(attributes::single_server);
+        let server = attributes::server_of(config);
         let mut all = Vec::with_capacity(3);
         all.extend(config.get("client.id").map(|id| KeyValue::new(attributes::CLIENT_ID, id.to_owned())));
         if let Some((address, port)) = &server {

@@ -17,6 +17,7 @@ use super::retry::{self, Backoff};
 use super::work::Job;
 use crate::diagnostics;
 use crate::kafka::{Record, TracedProducer};
+use crate::text::at_most;
 
 /// How long the target's number of partitions is waited for.
 const METADATA_TIMEOUT: Duration = Duration::from_secs(5);
@@ -180,7 +181,7 @@ impl DeadLetters {
         set(record, "__dlq.errors.offset", source.offset().unwrap_or(-1).to_string());
         set(record, "__dlq.errors.group", &self.group);
         set(record, "__dlq.errors.delivery.count", letter.attempts.to_string());
-        set(record, "__dlq.errors.message", cut(&letter.reason.text));
+        set(record, "__dlq.errors.message", at_most(&letter.reason.text, MAX_TEXT_BYTES));
     }
 
     fn spring(&self, record: &mut Record, letter: &Letter<'_>) {
@@ -193,7 +194,7 @@ impl DeadLetters {
         }
         set(record, "kafka_dlt-original-consumer-group", &self.group);
         set(record, "kafka_dlt-exception-fqcn", &*letter.reason.error_type);
-        set(record, "kafka_dlt-exception-message", cut(&letter.reason.text));
+        set(record, "kafka_dlt-exception-message", at_most(&letter.reason.text, MAX_TEXT_BYTES));
     }
 
     /// How many partitions the topic has; asked for off the runtime, because the call blocks.
@@ -264,15 +265,6 @@ fn set(record: &mut Record, name: &str, value: impl AsRef<[u8]>) {
     record.headers_mut().push(name, value);
 }
 
-/// The text, or as much of its beginning as goes into a header.
-fn cut(text: &str) -> &str {
-    let mut end = text.len().min(MAX_TEXT_BYTES);
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    text.get(..end).unwrap_or_default()
-}
-
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -306,10 +298,10 @@ mod tests {
 
     #[test]
     fn a_long_text_is_cut_between_two_characters() {
-        assert_eq!(cut("short"), "short");
+        assert_eq!(at_most("short", MAX_TEXT_BYTES), "short");
         let long = "ä".repeat(MAX_TEXT_BYTES);
-        assert_eq!(cut(&long).len(), MAX_TEXT_BYTES);
+        assert_eq!(at_most(&long, MAX_TEXT_BYTES).len(), MAX_TEXT_BYTES);
         let odd = format!("a{long}");
-        assert_eq!(cut(&odd).len(), MAX_TEXT_BYTES - 1);
+        assert_eq!(at_most(&odd, MAX_TEXT_BYTES).len(), MAX_TEXT_BYTES - 1);
     }
 }

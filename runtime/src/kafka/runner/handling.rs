@@ -236,8 +236,7 @@ fn with_constants(mut options: ProcessOptions, config: &ClientConfig) -> Process
     let owned = |name| config.get(name).map(|value| value.to_owned().into());
     options.group = options.group.or_else(|| owned("group.id"));
     options.client_id = options.client_id.or_else(|| owned("client.id"));
-    let servers = config.get("bootstrap.servers").or_else(|| config.get("metadata.broker.list"));
-    let server = servers.and_then(attributes::single_server);
-    options.server = options.server.or_else(|| server.map(|(address, port)| (address.into(), port)));
+    let server = || attributes::server_of(config).map(|(address, port)| (address.into(), port));
+    options.server = options.server.or_else(server);
     options
 }
