@@ -204,9 +204,7 @@ pub fn open(options: StoreOptions) -> Result<Arc<dyn Store>, StoreError> {
         #[cfg(feature = "postgres")]
         Kind::Postgres => Ok(Arc::new(postgres::Postgres::new(options)?)),
         #[cfg(not(feature = "postgres"))]
-        Kind::Postgres => {
-            Err(StoreError::FeatureMissing { what: "PostgreSQL", feature: "postgres" })
-        }
+        Kind::Postgres => Err(StoreError::FeatureMissing { what: "PostgreSQL", feature: "postgres" }),
         #[cfg(feature = "sqlite")]
         Kind::Sqlite(path) => Ok(Arc::new(sqlite::Sqlite::new(path, options))),
         #[cfg(not(feature = "sqlite"))]
@@ -224,9 +222,7 @@ pub fn schema_sql(url: &str) -> Result<String, StoreError> {
         #[cfg(feature = "postgres")]
         Kind::Postgres => Ok(migration::print(postgres::MIGRATIONS)),
         #[cfg(not(feature = "postgres"))]
-        Kind::Postgres => {
-            Err(StoreError::FeatureMissing { what: "PostgreSQL", feature: "postgres" })
-        }
+        Kind::Postgres => Err(StoreError::FeatureMissing { what: "PostgreSQL", feature: "postgres" }),
         #[cfg(feature = "sqlite")]
         Kind::Sqlite(_) => Ok(migration::print(sqlite::MIGRATIONS)),
         #[cfg(not(feature = "sqlite"))]
