@@ -4,3 +4,4 @@ pub mod examples;
 pub mod kafka;
 pub mod otlp;
 pub mod peers;
+pub mod recorded;

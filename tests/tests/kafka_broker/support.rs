@@ -1,73 +1,25 @@
 //! One broker for all tests or an embedded one for each, and how tests ask for spans.
 
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use opentelemetry::trace::{
-    SpanContext, TraceContextExt as _, TraceFlags, TraceId, TraceState, Tracer as _, TracerProvider as _,
-};
+use opentelemetry::trace::{SpanContext, TraceContextExt as _, TraceFlags, TraceId, TraceState, Tracer as _};
 use opentelemetry::{Context, Value};
 use opentelemetry_sdk::trace::{IdGenerator as _, RandomIdGenerator, SpanData};
 use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
-use throughline::export::memory::MemoryExporter;
 use throughline::kafka::TracedProducer;
-use throughline::{Setup, Telemetry};
 use throughline_tests::kafka::cluster::Cluster;
 use throughline_tests::peers;
-
-/// The telemetry of this process, which all its tests share; they keep apart by their trace ids.
-fn telemetry() -> &'static (Telemetry, MemoryExporter) {
-    static TELEMETRY: OnceLock<(Telemetry, MemoryExporter)> = OnceLock::new();
-    TELEMETRY.get_or_init(|| {
-        let memory = MemoryExporter::with_traces(50_000);
-        let setup = Setup::new("kafka-broker-tests")
-            .without_environment()
-            .exporters([])
-            .exporter(memory.clone())
-            .subscriber(false);
-        (setup.install().unwrap(), memory)
-    })
-}
-
-/// Everything that ended in this trace.
-pub(crate) fn spans(trace: TraceId) -> Vec<SpanData> {
-    let (telemetry, memory) = telemetry();
-    let report = telemetry.flush(Duration::from_secs(20));
-    assert!(report.deadline_met, "{report}");
-    memory.trace(trace)
-}
-
-/// The one span of this name.
-pub(crate) fn named<'s>(spans: &'s [SpanData], name: &str) -> &'s SpanData {
-    let mut found = spans.iter().filter(|span| span.name == name);
-    let span = found.next().unwrap_or_else(|| panic!("no span {name} in {spans:#?}"));
-    assert!(found.next().is_none(), "two spans {name}");
-    span
-}
-
-pub(crate) fn attribute(span: &SpanData, key: &str) -> Option<Value> {
-    let mut values = span.attributes.iter().filter(|kv| kv.key.as_str() == key).map(|kv| kv.value.clone());
-    let value = values.next();
-    assert!(values.next().is_none(), "{key} twice");
-    value
-}
+use throughline_tests::recorded::telemetry;
+pub(crate) use throughline_tests::recorded::{attribute, named, root, spans};
 
 pub(crate) fn offset(span: &SpanData) -> Option<i64> {
     match attribute(span, "messaging.kafka.offset") {
         Some(Value::I64(offset)) => Some(offset),
         _ => None,
     }
-}
-
-/// A context with a recorded root span of its own, which tells the test's spans from all others.
-pub(crate) fn root() -> (Context, TraceId) {
-    let provider = telemetry().0.provider().unwrap();
-    let cx = Context::new().with_span(provider.tracer("test").start("root"));
-    let trace = cx.span().span_context().trace_id();
-    (cx, trace)
 }
 
 /// A context whose trace nobody records.

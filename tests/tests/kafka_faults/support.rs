@@ -1,81 +1,26 @@
 //! A cluster per test, one telemetry for the process, and how tests ask for spans.
 
 use std::net::SocketAddr;
-use std::sync::OnceLock;
 use std::time::Duration;
 
-use opentelemetry::trace::{TraceContextExt as _, TraceId, Tracer as _, TracerProvider as _};
-use opentelemetry::{Context, Value};
 use opentelemetry_sdk::trace::SpanData;
 use rdkafka::consumer::{Consumer as _, StreamConsumer};
 use rdkafka::message::OwnedMessage;
 use rdkafka::producer::Producer as _;
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
-use throughline::export::memory::MemoryExporter;
 use throughline::kafka::TracedProducer;
-use throughline::{Setup, Telemetry};
 use throughline_tests::kafka::cluster::Cluster;
 use throughline_tests::kafka::hostile::{self, RawBatch};
+pub(crate) use throughline_tests::recorded::{attribute, install, named, root, spans, telemetry, text};
 
 pub(crate) const TOPIC: &str = "orders";
 
 /// For what takes a moment unless something is broken.
 pub(crate) const WAIT: Duration = Duration::from_secs(30);
 
-static TELEMETRY: OnceLock<(Telemetry, MemoryExporter)> = OnceLock::new();
-
-/// The telemetry of this process, which all its tests share; they keep apart by their trace ids.
-pub(crate) fn telemetry() -> &'static (Telemetry, MemoryExporter) {
-    install(Setup::new("kafka-faults"))
-}
-
-/// The telemetry of a process that has one test: set up like this, if it is the first.
-pub(crate) fn install(setup: Setup) -> &'static (Telemetry, MemoryExporter) {
-    TELEMETRY.get_or_init(|| {
-        let memory = MemoryExporter::with_traces(100_000);
-        let setup = setup.without_environment().exporters([]).exporter(memory.clone()).subscriber(false);
-        (setup.install().unwrap(), memory)
-    })
-}
-
-/// Everything that ended in this trace.
-pub(crate) fn spans(trace: TraceId) -> Vec<SpanData> {
-    let (telemetry, memory) = telemetry();
-    let report = telemetry.flush(Duration::from_secs(20));
-    assert!(report.deadline_met, "{report}");
-    memory.trace(trace)
-}
-
 /// All spans of this name.
 pub(crate) fn all<'s>(spans: &'s [SpanData], name: &str) -> Vec<&'s SpanData> {
     spans.iter().filter(|span| span.name == name).collect()
-}
-
-/// The one span of this name.
-pub(crate) fn named<'s>(spans: &'s [SpanData], name: &str) -> &'s SpanData {
-    match all(spans, name)[..] {
-        [span] => span,
-        _ => panic!("not one span {name} in {spans:#?}"),
-    }
-}
-
-pub(crate) fn attribute(span: &SpanData, key: &str) -> Option<Value> {
-    let mut values = span.attributes.iter().filter(|kv| kv.key.as_str() == key).map(|kv| kv.value.clone());
-    let value = values.next();
-    assert!(values.next().is_none(), "{key} twice");
-    value
-}
-
-pub(crate) fn text(span: &SpanData, key: &str) -> Option<String> {
-    attribute(span, key).map(|value| value.to_string())
-}
-
-/// A context with a recorded root span of its own, which tells the test's spans from all others.
-pub(crate) fn root() -> (Context, TraceId) {
-    let provider = telemetry().0.provider().unwrap();
-    let cx = Context::new().with_span(provider.tracer("test").start("root"));
-    let trace = cx.span().span_context().trace_id();
-    (cx, trace)
 }
 
 /// Three brokers or one, with a topic of one partition led by broker 1.

@@ -1,56 +1,10 @@
 //! One telemetry for the process, and messages as a broker hands them out.
 
-use std::sync::OnceLock;
-use std::time::Duration;
-
 use opentelemetry::Context;
-use opentelemetry::trace::{
-    SpanContext, SpanId, TraceContextExt as _, TraceFlags, TraceId, TraceState, Tracer as _,
-    TracerProvider as _,
-};
-use opentelemetry_sdk::trace::SpanData;
+use opentelemetry::trace::{SpanContext, SpanId, TraceContextExt as _, TraceFlags, TraceId, TraceState};
 use rdkafka::message::{OwnedMessage, Timestamp};
-use throughline::export::memory::MemoryExporter;
 use throughline::kafka::{Headers, KafkaMessage, Record};
-use throughline::{Setup, Telemetry};
-
-/// The telemetry of this process, with the propagator that decides what a trace header is.
-pub(crate) fn telemetry() -> &'static (Telemetry, MemoryExporter) {
-    static TELEMETRY: OnceLock<(Telemetry, MemoryExporter)> = OnceLock::new();
-    TELEMETRY.get_or_init(|| {
-        let memory = MemoryExporter::with_traces(1_000);
-        let setup = Setup::new("kafka-messages")
-            .without_environment()
-            .exporters([])
-            .exporter(memory.clone())
-            .subscriber(false);
-        (setup.install().unwrap(), memory)
-    })
-}
-
-/// A context with a recorded root span of its own, which tells the test's spans from all others.
-pub(crate) fn root() -> (Context, TraceId) {
-    let provider = telemetry().0.provider().unwrap();
-    let cx = Context::new().with_span(provider.tracer("test").start("root"));
-    let trace = cx.span().span_context().trace_id();
-    (cx, trace)
-}
-
-/// Everything that ended in this trace.
-pub(crate) fn spans(trace: TraceId) -> Vec<SpanData> {
-    let (telemetry, memory) = telemetry();
-    let report = telemetry.flush(Duration::from_secs(20));
-    assert!(report.deadline_met, "{report}");
-    memory.trace(trace)
-}
-
-/// The one span of this name.
-pub(crate) fn named<'s>(spans: &'s [SpanData], name: &str) -> &'s SpanData {
-    let mut found = spans.iter().filter(|span| span.name == name);
-    let span = found.next().unwrap_or_else(|| panic!("no span {name} in {spans:#?}"));
-    assert!(found.next().is_none(), "two spans {name}");
-    span
-}
+pub(crate) use throughline_tests::recorded::{named, root, spans, telemetry};
 
 /// What a consumer gets of a record: a message of `rdkafka`'s with the headers as they go over the wire.
 pub(crate) fn delivered(record: &Record) -> OwnedMessage {

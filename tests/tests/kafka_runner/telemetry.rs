@@ -10,12 +10,12 @@ use opentelemetry_sdk::metrics::data::{AggregatedMetrics, MetricData};
 use opentelemetry_sdk::metrics::{InMemoryMetricExporter, SdkMeterProvider};
 use throughline::kafka::{Attempt, Backoff, Record, tracked};
 
-use super::policies::support::{attribute, commits, record, text};
+use super::policies::support::{attribute, commits, telemetry, text};
 use super::support::{Broker, Door, Log, healthy, soon};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn commits_are_root_spans_with_the_message_count() {
-    record();
+    telemetry();
     let broker = Broker::start(2);
     broker.produce(0..20);
     let mut config = broker.config();
@@ -59,7 +59,7 @@ async fn commits_are_root_spans_with_the_message_count() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn commit_spans_can_be_switched_off() {
-    record();
+    telemetry();
     let broker = Broker::start(1);
     broker.produce(0..5);
     let log = Log::default();

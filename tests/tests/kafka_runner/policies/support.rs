@@ -1,86 +1,42 @@
 //! A cluster per test, records sent by a traced producer, and a look at what the runner left behind.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use opentelemetry::trace::{
-    FutureExt as _, Status, TraceContextExt as _, TraceId, Tracer as _, TracerProvider as _,
-};
-use opentelemetry::{Context, SpanId, Value};
+use opentelemetry::SpanId;
+use opentelemetry::trace::{FutureExt as _, Status, TraceId};
 use opentelemetry_sdk::trace::SpanData;
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{Consumer as _, StreamConsumer};
 use rdkafka::{Offset, TopicPartitionList};
-use throughline::export::memory::MemoryExporter;
 use throughline::kafka::{Backoff, Consumer, Record, TracedProducer};
-use throughline::{Setup, Telemetry};
 use throughline_tests::kafka::cluster::Cluster;
+use throughline_tests::recorded;
+pub(in super::super) use throughline_tests::recorded::{attribute, telemetry, text};
+pub(super) use throughline_tests::recorded::{named, root};
 
 pub(super) const TOPIC: &str = "orders";
 pub(super) const DEAD: &str = "orders.dlq";
 pub(super) const WAIT: Duration = Duration::from_secs(20);
 
-fn telemetry() -> &'static (Telemetry, MemoryExporter) {
-    static TELEMETRY: OnceLock<(Telemetry, MemoryExporter)> = OnceLock::new();
-    TELEMETRY.get_or_init(|| {
-        let memory = MemoryExporter::with_traces(100_000);
-        let setup = Setup::new("kafka-runner-tests")
-            .without_environment()
-            .exporters([])
-            .exporter(memory.clone())
-            .subscriber(false);
-        (setup.install().unwrap(), memory)
-    })
-}
-
 /// Everything that ended in this trace, by its start.
 pub(super) fn spans(trace: TraceId) -> Vec<SpanData> {
-    let (telemetry, memory) = telemetry();
-    let report = telemetry.flush(WAIT);
-    assert!(report.deadline_met, "{report}");
-    let mut spans = memory.trace(trace);
+    let mut spans = recorded::spans(trace);
     spans.sort_by_key(|span| span.start_time);
     spans
 }
 
 /// All commits of a group.
 pub(in super::super) fn commits(group: &str) -> Vec<SpanData> {
-    let (telemetry, memory) = telemetry();
-    let report = telemetry.flush(WAIT);
-    assert!(report.deadline_met, "{report}");
     let of_group = |span: &SpanData| text(span, "messaging.consumer.group.name").as_deref() == Some(group);
     let settles = |span: &SpanData| text(span, "messaging.operation.type").as_deref() == Some("settle");
-    memory.spans().into_iter().filter(|span| of_group(span) && settles(span)).collect()
-}
-
-/// Sets telemetry up, before what is to be recorded.
-pub(in super::super) fn record() {
-    telemetry();
+    recorded::all_spans().into_iter().filter(|span| of_group(span) && settles(span)).collect()
 }
 
 /// The process spans among them.
 pub(super) fn processed(spans: &[SpanData]) -> Vec<&SpanData> {
     spans.iter().filter(|span| text(span, "messaging.operation.type").as_deref() == Some("process")).collect()
-}
-
-/// The one span of this name.
-pub(super) fn named<'s>(spans: &'s [SpanData], name: &str) -> &'s SpanData {
-    let mut found = spans.iter().filter(|span| span.name == name);
-    let span = found.next().unwrap_or_else(|| panic!("no span {name} in {spans:#?}"));
-    assert!(found.next().is_none(), "two spans {name}");
-    span
-}
-
-pub(in super::super) fn attribute(span: &SpanData, key: &str) -> Option<Value> {
-    let mut values = span.attributes.iter().filter(|kv| kv.key.as_str() == key).map(|kv| kv.value.clone());
-    let value = values.next();
-    assert!(values.next().is_none(), "{key} twice");
-    value
-}
-
-pub(in super::super) fn text(span: &SpanData, key: &str) -> Option<String> {
-    attribute(span, key).map(|value| value.to_string())
 }
 
 pub(super) fn links(span: &SpanData) -> Vec<SpanId> {
@@ -89,14 +45,6 @@ pub(super) fn links(span: &SpanData) -> Vec<SpanId> {
 
 pub(super) fn is_error(span: &SpanData) -> bool {
     matches!(span.status, Status::Error { .. })
-}
-
-/// A context with a recorded root span of its own.
-pub(super) fn root() -> (Context, TraceId) {
-    let provider = telemetry().0.provider().unwrap();
-    let cx = Context::new().with_span(provider.tracer("test").start("root"));
-    let trace = cx.span().span_context().trace_id();
-    (cx, trace)
 }
 
 /// A deadline for what must come; a test that hangs says nothing.
