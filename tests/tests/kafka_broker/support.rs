@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use opentelemetry::trace::{SpanContext, TraceContextExt as _, TraceFlags, TraceId, TraceState, Tracer as _};
+use opentelemetry::trace::{SpanContext, TraceContextExt as _, TraceFlags, TraceId, TraceState};
 use opentelemetry::{Context, Value};
 use opentelemetry_sdk::trace::{IdGenerator as _, RandomIdGenerator, SpanData};
 use rdkafka::ClientConfig;
