@@ -70,6 +70,10 @@ pub mod log;
 #[cfg_attr(docsrs, doc(cfg(any(feature = "sqlite", feature = "postgres"))))]
 pub mod store;
 
+#[cfg(all(feature = "viewer", any(feature = "sqlite", feature = "postgres")))]
+#[cfg_attr(docsrs, doc(cfg(all(feature = "viewer", any(feature = "sqlite", feature = "postgres")))))]
+pub mod api;
+
 mod setup;
 pub use setup::{
     ConsoleFormat, EffectiveConfig, Exporter, LogFormat, OtlpProtocol, Setting, Setup, SetupError, Source,

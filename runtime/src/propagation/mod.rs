@@ -16,7 +16,7 @@ mod baggage;
 mod bridge;
 mod carrier;
 mod fields;
-#[cfg(feature = "server")]
+#[cfg(any(feature = "server", feature = "viewer"))]
 mod http;
 mod jaeger;
 mod propagator;

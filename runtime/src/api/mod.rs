@@ -1,0 +1,74 @@
+//! Endpoints over a [`Store`]: REST for people and programs, what Jaeger's clients ask for, and an OTLP receiver.
+//!
+//! ```
+//! use std::sync::Arc;
+//! use throughline::api::{Api, ApiOptions};
+//! use throughline::store::{self, StoreOptions};
+//!
+//! # fn main() -> Result<(), throughline::store::StoreError> {
+//! let store = store::open(StoreOptions::new("sqlite:traces.db"))?;
+//! let api = Api::new(store, ApiOptions::new().token("a long secret"));
+//! let app: axum::Router = axum::Router::new().nest("/tracing", api.router());
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! | path | see |
+//! |---|---|
+//! | `/api/..`, `/health` | `rest` |
+//! | `/jaeger/..` | `jaeger` |
+//! | `/v1/traces` | `otlp` |
+//!
+//! Whoever is let in is decided by [`ApiOptions`]: by default only requests whose `Host` is a loopback name.
+
+mod access;
+mod jaeger;
+mod options;
+mod otlp;
+mod problem;
+mod rest;
+mod state;
+mod trace;
+
+use std::sync::Arc;
+
+use axum::Router;
+
+pub use self::options::ApiOptions;
+use self::state::{Shared, State};
+use crate::store::Store;
+
+/// All endpoints over a store, with the default [`ApiOptions`].
+///
+/// The router has no fallback of its own, so that it can be merged into any other.
+pub fn router(store: Arc<dyn Store>) -> Router {
+    Api::new(store, ApiOptions::new()).router()
+}
+
+/// A store with its limits, its access rules and its live tail. Clones are the same one.
+#[derive(Debug, Clone)]
+pub struct Api {
+    shared: Shared,
+}
+
+impl Api {
+    /// Nothing is started before the first request.
+    #[must_use]
+    pub fn new(store: Arc<dyn Store>, options: ApiOptions) -> Self {
+        Self { shared: Arc::new(State::new(store, options)) }
+    }
+
+    /// All endpoints.
+    pub fn router(&self) -> Router {
+        self.guarded(rest::router().nest("/jaeger", jaeger::router()).merge(otlp::router()))
+    }
+
+    /// The OTLP receiver alone, for its own port.
+    pub fn receiver(&self) -> Router {
+        self.guarded(otlp::router())
+    }
+
+    fn guarded(&self, routes: Router<Shared>) -> Router {
+        access::guard(routes, &self.shared).with_state(Arc::clone(&self.shared))
+    }
+}
