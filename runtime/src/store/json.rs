@@ -3,34 +3,64 @@
 //! A double always has a point; what JSON's or PostgreSQL's numbers cannot hold is an object with one key:
 //! `{"$double": "NaN"}`, `{"$bytes": "<base64>"}`. U+0000 becomes U+FFFD, because PostgreSQL's text cannot hold it.
 
+use std::collections::HashSet;
 use std::fmt::Write as _;
 
 use opentelemetry::{Array, KeyValue, Value};
 
+/// An attribute, as the SDK or as OTLP has it.
+pub(crate) trait Attribute {
+    fn key(&self) -> &str;
+    fn write_value(&self, out: &mut String);
+}
+
+impl Attribute for KeyValue {
+    fn key(&self) -> &str {
+        self.key.as_str()
+    }
+
+    fn write_value(&self, out: &mut String) {
+        value(out, &self.value);
+    }
+}
+
 /// Writes `{"key":value,..}`. Of two attributes with the same key the last one counts, as in a map.
-pub(crate) fn object(out: &mut String, attributes: &[KeyValue]) {
+pub(crate) fn object(out: &mut String, attributes: &[impl Attribute]) {
     out.push('{');
     let mut first = true;
+    let repeated = repeated(attributes);
     for (index, attribute) in attributes.iter().enumerate() {
-        if is_repeated(attributes, index) {
+        if repeated.binary_search(&index).is_ok() {
             continue;
         }
         if !first {
             out.push(',');
         }
         first = false;
-        string(out, attribute.key.as_str());
+        string(out, attribute.key());
         out.push(':');
-        value(out, &attribute.value);
+        attribute.write_value(out);
     }
     out.push('}');
 }
 
-fn is_repeated(attributes: &[KeyValue], index: usize) -> bool {
-    let (Some(this), Some(later)) = (attributes.get(index), attributes.get(index + 1..)) else {
-        return false;
-    };
-    later.iter().any(|other| other.key == this.key)
+/// Up to so many attributes, looking at each pair is faster than hashing.
+const FEW: usize = 32;
+
+/// The places, ascending, of the attributes whose key comes again.
+fn repeated(attributes: &[impl Attribute]) -> Vec<usize> {
+    let keys = || attributes.iter().map(Attribute::key).enumerate();
+    if attributes.len() <= FEW {
+        let comes_again =
+            |(index, key): &(usize, &str)| keys().skip(index + 1).any(|(_, later)| later == *key);
+        return keys().filter(comes_again).map(|(index, _)| index).collect();
+    }
+    // What comes in over the network may have a million of them. From the end, so that the last one is met first.
+    let mut met = HashSet::with_capacity(attributes.len());
+    let mut repeated: Vec<usize> =
+        keys().rev().filter(|(_, key)| !met.insert(*key)).map(|(index, _)| index).collect();
+    repeated.reverse();
+    repeated
 }
 
 fn value(out: &mut String, value: &Value) {
@@ -71,23 +101,6 @@ pub(crate) fn double(out: &mut String, value: f64) {
     let is_plain = value.is_finite()
         && ((1e-5..1e15).contains(&magnitude) || (magnitude == 0.0 && value.is_sign_positive()));
     let _ = if is_plain { write!(out, "{value:?}") } else { write!(out, "{{\"$double\":\"{value:?}\"}}") };
-}
-
-/// Bytes, for attributes that came in over OTLP.
-#[allow(dead_code)] // the receiver's
-pub(crate) fn bytes(out: &mut String, value: &[u8]) {
-    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    out.push_str("{\"$bytes\":\"");
-    for chunk in value.chunks(3) {
-        let at = |index: usize| u32::from(chunk.get(index).copied().unwrap_or(0));
-        let group = at(0) << 16 | at(1) << 8 | at(2);
-        for digit in 0..4_usize {
-            let index = (group >> (18 - 6 * digit)) & 63;
-            let sign = if digit <= chunk.len() { DIGITS.get(index as usize).copied() } else { None };
-            out.push(char::from(sign.unwrap_or(b'=')));
-        }
-    }
-    out.push_str("\"}");
 }
 
 /// A string in quotes.
@@ -159,22 +172,17 @@ mod tests {
         let mut out = String::new();
         object(&mut out, &[KeyValue::new("k", 1), KeyValue::new("l", true), KeyValue::new("k", 2)]);
         assert_eq!(out, r#"{"l":true,"k":2}"#);
+        let many: Vec<_> =
+            (0..500).map(|number: i64| KeyValue::new(format!("k{}", number % 100), number)).collect();
+        let mut out = String::new();
+        object(&mut out, &many);
+        let expected: Vec<_> = (400..500).map(|number| format!("\"k{}\":{number}", number - 400)).collect();
+        assert_eq!(out, format!("{{{}}}", expected.join(",")));
     }
 
     #[test]
     fn arrays_keep_the_type_of_their_items() {
         assert_eq!(of(Value::Array(vec![1.0, 2.5].into())), "[1.0,2.5]");
         assert_eq!(of(Value::Array(vec![StringValue::from("a"), "b".into()].into())), r#"["a","b"]"#);
-    }
-
-    #[test]
-    fn bytes_are_base64() {
-        for (input, output) in
-            [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foobar", "Zm9vYmFy")]
-        {
-            let mut out = String::new();
-            bytes(&mut out, input.as_bytes());
-            assert_eq!(out, format!("{{\"$bytes\":\"{output}\"}}"));
-        }
     }
 }

@@ -26,6 +26,7 @@
 //! |---|---|
 //! | `span`, `lift`, `json`, `batch` | a span as a row, and what a batch adds beside its rows |
 //! | `filter`, `answer`, `options`, `error` | what goes in and comes out |
+//! | `otlp` | OTLP's messages as rows, and rows as messages |
 //! | `query`, `sql`, `tree` | the queries, once for both databases |
 //! | `postgres`, `sqlite` | writing, migrations, retention |
 
@@ -38,6 +39,9 @@ mod json;
 mod lift;
 mod migration;
 mod options;
+#[cfg(feature = "viewer")]
+#[allow(dead_code, unused_imports)] // the receiver's, and the exports'
+pub(crate) mod otlp;
 #[cfg(feature = "postgres")]
 mod postgres;
 mod query;

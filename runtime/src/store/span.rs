@@ -9,12 +9,12 @@ use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::SpanData;
 use serde_json::{Map, Value as Json};
 
-use super::json;
+use super::json::{self, Attribute};
 use super::lift::{LONGEST_ID, Lift};
 use crate::text::at_most;
 
 /// Longest name of an operation or a service that is kept, in bytes: PostgreSQL indexes no more than 2,704 bytes.
-const LONGEST_NAME: usize = 1_024;
+pub(super) const LONGEST_NAME: usize = 1_024;
 
 /// One span, as it is written and read.
 #[derive(Debug, Clone, PartialEq)]
@@ -208,28 +208,39 @@ impl Converter {
         if let Some((_, known)) = self.scopes.iter().find(|(known, _)| known == scope) {
             return Arc::clone(known);
         }
-        let mut out = String::from("{\"name\":");
-        json::string(&mut out, scope.name());
-        for (key, text) in [("version", scope.version()), ("schema_url", scope.schema_url())] {
-            if let Some(text) = text {
-                out.push(',');
-                json::string(&mut out, key);
-                out.push(':');
-                json::string(&mut out, text);
-            }
-        }
         let attributes: Vec<KeyValue> = scope.attributes().cloned().collect();
-        if !attributes.is_empty() {
-            out.push_str(",\"attributes\":");
-            json::object(&mut out, &attributes);
-        }
-        out.push('}');
+        let out = scope_json(scope.name(), scope.version(), scope.schema_url(), &attributes);
         let stored = Arc::new(StoredResource::new(self.resource_json.clone(), out));
         if self.scopes.len() < MOST_SCOPES {
             self.scopes.push((scope.clone(), Arc::clone(&stored)));
         }
         stored
     }
+}
+
+/// A scope as it is stored.
+pub(super) fn scope_json(
+    name: &str,
+    version: Option<&str>,
+    schema_url: Option<&str>,
+    attributes: &[impl Attribute],
+) -> String {
+    let mut out = String::from("{\"name\":");
+    json::string(&mut out, name);
+    for (key, text) in [("version", version), ("schema_url", schema_url)] {
+        if let Some(text) = text {
+            out.push(',');
+            json::string(&mut out, key);
+            out.push(':');
+            json::string(&mut out, text);
+        }
+    }
+    if !attributes.is_empty() {
+        out.push_str(",\"attributes\":");
+        json::object(&mut out, attributes);
+    }
+    out.push('}');
+    out
 }
 
 /// OTLP's number of a kind.
@@ -283,7 +294,7 @@ fn links(span: &SpanData) -> String {
 }
 
 /// The end of an event or a link.
-fn attributes_of(out: &mut String, attributes: &[KeyValue], dropped: u32) {
+pub(super) fn attributes_of(out: &mut String, attributes: &[impl Attribute], dropped: u32) {
     out.push_str(",\"attributes\":");
     json::object(out, attributes);
     if dropped > 0 {
@@ -325,7 +336,7 @@ pub(crate) fn cut(text: &str, longest: usize) -> String {
     format!("{}…", at_most(&text, longest.saturating_sub('…'.len_utf8())))
 }
 
-fn count(number: u32) -> i32 {
+pub(super) fn count(number: u32) -> i32 {
     i32::try_from(number).unwrap_or(i32::MAX)
 }
 
