@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::middleware::{Next, from_fn_with_state};
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use http::header::{AUTHORIZATION, HOST, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
 use subtle::ConstantTimeEq;
@@ -28,6 +28,7 @@ pub(super) fn guard(routes: Router<Shared>, shared: &Shared) -> Router<Shared> {
 
 async fn check(State(shared): State<Shared>, mut request: Request, next: Next) -> Response {
     let trace_id = trace::id(request.headers());
+    request.extensions_mut().insert(TraceIdText(trace_id.clone()));
     let mut response = match may_enter(&shared.options, request.headers(), request.uri()) {
         Ok(()) => next.run(request).await,
         // A probe has neither a token nor always a name; it is told no more than that we live.
@@ -35,24 +36,24 @@ async fn check(State(shared): State<Shared>, mut request: Request, next: Next) -
             request.extensions_mut().insert(Stranger);
             next.run(request).await
         }
-        Err(problem) => {
-            let is_unknown = problem.status == StatusCode::UNAUTHORIZED;
-            let mut response = problem.render(&trace_id);
-            if is_unknown {
-                response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
-            }
-            return response;
-        }
+        Err(problem) => problem.into_response(),
     };
-    match response.extensions_mut().remove::<Problem>() {
-        Some(problem) => problem.render(&trace_id),
-        None => response,
+    if let Some(problem) = response.extensions_mut().remove::<Problem>() {
+        problem.render(&mut response, &trace_id);
     }
+    if response.status() == StatusCode::UNAUTHORIZED {
+        response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    }
+    response
 }
 
 /// In a request's extensions: it would not have been let in anywhere else.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Stranger;
+
+/// In a request's extensions: the trace id that its answer names.
+#[derive(Debug, Clone)]
+pub(super) struct TraceIdText(pub(super) String);
 
 fn is_probe(request: &Request) -> bool {
     request.uri().path().trim_end_matches('/').ends_with("/health")

@@ -22,11 +22,14 @@
 //! Whoever is let in is decided by [`ApiOptions`]: by default only requests whose `Host` is a loopback name.
 
 mod access;
+mod dependencies;
 mod jaeger;
 mod options;
 mod otlp;
+mod params;
 mod problem;
 mod rest;
+mod spans;
 mod state;
 mod trace;
 

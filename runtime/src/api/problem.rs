@@ -3,9 +3,10 @@
 use std::borrow::Cow;
 
 use axum::response::{IntoResponse, Response};
-use http::header::{CONTENT_TYPE, RETRY_AFTER};
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderValue, StatusCode};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::store::StoreError;
 
@@ -23,7 +24,6 @@ pub(crate) struct Problem {
     pub(crate) retry_after_s: Option<u32>,
 }
 
-#[allow(dead_code)] // until all endpoints are there
 impl Problem {
     pub(crate) fn new(status: StatusCode, detail: impl Into<Cow<'static, str>>) -> Self {
         Self { status, detail: detail.into(), parameter: None, retry_after_s: None }
@@ -51,27 +51,27 @@ impl Problem {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "the request could not be handled")
     }
 
-    fn body<'p>(&'p self, trace_id: &'p str) -> Body<'p> {
+    fn body(self, trace_id: &str) -> Body {
         Body {
             kind: "about:blank",
             title: self.status.canonical_reason().unwrap_or("Error"),
             status: self.status.as_u16(),
-            detail: &self.detail,
-            parameter: self.parameter.as_deref(),
-            trace_id,
+            detail: self.detail,
+            parameter: self.parameter,
+            trace_id: trace_id.to_owned(),
         }
     }
 
-    /// The answer.
-    pub(super) fn render(self, trace_id: &str) -> Response {
-        let body = serde_json::to_vec(&self.body(trace_id)).unwrap_or_default();
-        let mut response = (self.status, body).into_response();
+    /// Makes it the answer. Headers that are there already, such as `Allow`, stay.
+    pub(super) fn render(self, response: &mut Response, trace_id: &str) {
+        *response.status_mut() = self.status;
         let headers = response.headers_mut();
+        headers.remove(CONTENT_LENGTH);
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         if let Some(seconds) = self.retry_after_s {
             headers.insert(RETRY_AFTER, seconds.into());
         }
-        response
+        *response.body_mut() = serde_json::to_vec(&self.body(trace_id)).unwrap_or_default().into();
     }
 }
 
@@ -100,14 +100,22 @@ impl IntoResponse for Problem {
     }
 }
 
-#[derive(Debug, Serialize)]
-struct Body<'p> {
+/// What went wrong, as RFC 9457 has it.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Problem)]
+pub(super) struct Body {
+    /// Always `about:blank`: the status says it all.
     #[serde(rename = "type")]
     kind: &'static str,
+    /// The words that go with the status.
     title: &'static str,
+    /// The status, once more.
     status: u16,
-    detail: &'p str,
+    /// For people.
+    detail: Cow<'static, str>,
+    /// The parameter that is to blame.
     #[serde(skip_serializing_if = "Option::is_none")]
-    parameter: Option<&'p str>,
-    trace_id: &'p str,
+    parameter: Option<Cow<'static, str>>,
+    /// For a search in logs.
+    trace_id: String,
 }

@@ -1,11 +1,11 @@
 //! Where spans go: the console, an OTLP receiver, memory, any exporter of the OpenTelemetry SDK.
 
 #[cfg(any(feature = "otlp", feature = "sqlite", feature = "postgres"))]
-mod chain;
+pub(crate) mod chain;
 pub mod console;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub(crate) mod database;
-mod json;
+pub(crate) mod json;
 pub mod memory;
 mod object;
 #[cfg(feature = "otlp")]

@@ -1,0 +1,38 @@
+//! A trace for other tools.
+
+use axum::Json;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use http::header::LINK;
+use http::{HeaderValue, Uri};
+
+use super::extract::Id;
+use super::openapi::{Busy, Refused, Unknown};
+use crate::api::params::Params;
+use crate::api::problem::Problem;
+use crate::api::state::Shared;
+use crate::store::{SpanCursor, otlp};
+
+/// The trace as OTLP JSON, which `POST /v1/traces` takes back. When there are more spans than go into one answer, the header
+/// `Link` names the URL of the rest (`rel="next"`).
+#[utoipa::path(get, path = "/api/traces/{trace_id}/export", tag = "traces",
+    params(
+        ("trace_id" = String, Path, pattern = "^[0-9a-fA-F]{32}$", description = "32 hex digits."),
+        ("after" = Option<String>, Query, description = "Go on after this span: the `after` in the header `Link` of the answer before.")),
+    responses(
+        (status = 200, body = Object, headers(("Link" = Option<String>, description = "The rest, if there is one."))),
+        Unknown, Refused, Busy))]
+pub(super) async fn export(State(shared): State<Shared>, Id(id): Id, uri: Uri) -> Result<Response, Problem> {
+    let params = Params::new(&uri, &["after"], &[])?;
+    let read = |text: &str| text.parse::<SpanCursor>().ok();
+    let after = params.parsed("after", read, "the `after` of a header `Link`")?;
+    let found = shared.spans(id, after, usize::MAX).await?;
+    let next = found.spans.last().filter(|_| found.more).map(|last| last.cursor());
+    let mut response = Json(otlp::to_json(&otlp::request(&found.spans))).into_response();
+    if let Some(next) = next
+        && let Ok(link) = HeaderValue::try_from(format!("<?after={next}>; rel=\"next\""))
+    {
+        response.headers_mut().insert(LINK, link);
+    }
+    Ok(response)
+}
