@@ -5,3 +5,4 @@ pub mod kafka;
 pub mod otlp;
 pub mod peers;
 pub mod recorded;
+pub mod store;

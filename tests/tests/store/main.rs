@@ -15,19 +15,7 @@ mod names;
 mod partitions;
 mod sqlite_file;
 mod statistics;
-mod support;
 mod tail;
 mod writes;
 
-/// Makes two tests of each case: `sqlite::case` and `postgres::case`. A case takes a fixture.
-#[macro_export]
-macro_rules! on_both {
-    ($($case:ident),* $(,)?) => {
-        mod sqlite {
-            $(#[test] fn $case() { $crate::support::on_sqlite(|fixture| Box::pin(super::$case(fixture))); })*
-        }
-        mod postgres {
-            $(#[test] fn $case() { $crate::support::on_postgres(|fixture| Box::pin(super::$case(fixture))); })*
-        }
-    };
-}
+use throughline_tests::{on_both, store as support};

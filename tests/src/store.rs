@@ -7,33 +7,45 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
 
+use crate::peers;
 use opentelemetry::trace::{SpanContext, SpanId, SpanKind, Status, TraceFlags, TraceId, TraceState};
 use opentelemetry::{InstrumentationScope, KeyValue};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::{SpanData, SpanEvents, SpanLinks};
 use throughline::store::{self, Converter, Lift, Store, StoreOptions, StoredSpan};
-use throughline_tests::peers;
 use tokio::runtime::Builder;
 
 /// An empty store of the test's own.
 #[derive(Clone, Debug)]
-pub(crate) struct Fixture {
-    pub(crate) url: String,
-    pub(crate) store: Arc<dyn Store>,
+pub struct Fixture {
+    /// What the store was opened with.
+    pub url: String,
+    /// The store.
+    pub store: Arc<dyn Store>,
 }
 
 impl Fixture {
     /// The same database once more, as another process would open it.
-    pub(crate) fn open(&self, change: impl FnOnce(StoreOptions) -> StoreOptions) -> Arc<dyn Store> {
+    ///
+    /// # Panics
+    ///
+    /// Where the store refuses the options.
+    pub fn open(&self, change: impl FnOnce(StoreOptions) -> StoreOptions) -> Arc<dyn Store> {
         store::open(change(StoreOptions::new(&self.url))).unwrap()
     }
 
-    pub(crate) fn is_postgres(&self) -> bool {
+    /// Whether it is the PostgreSQL half.
+    #[must_use]
+    pub fn is_postgres(&self) -> bool {
         self.url.starts_with("postgres")
     }
 
     /// Runs statements beside the store.
-    pub(crate) async fn execute(&self, sql: &str) {
+    ///
+    /// # Panics
+    ///
+    /// Where the database refuses.
+    pub async fn execute(&self, sql: &str) {
         if self.is_postgres() {
             connect(&self.url).await.batch_execute(sql).await.unwrap();
         } else {
@@ -51,17 +63,29 @@ fn block_on<F: Future>(future: F) -> F::Output {
 
 /// A folder that goes away with this value.
 #[derive(Debug)]
-pub(crate) struct Folder(pub(crate) PathBuf);
+pub struct Folder(
+    /// Where it is.
+    pub PathBuf,
+);
 
 impl Folder {
-    pub(crate) fn new() -> Self {
+    /// A new one.
+    ///
+    /// # Panics
+    ///
+    /// Where there can be none.
+    #[allow(clippy::new_without_default)] // it touches the disk
+    #[must_use]
+    pub fn new() -> Self {
         let path =
             std::env::temp_dir().join(format!("throughline-store-{}-{}", std::process::id(), number()));
         std::fs::create_dir_all(&path).unwrap();
         Self(path)
     }
 
-    pub(crate) fn url(&self) -> String {
+    /// The URL of a store in it.
+    #[must_use]
+    pub fn url(&self) -> String {
         format!("sqlite:{}", self.0.join("traces.db").display())
     }
 }
@@ -72,15 +96,24 @@ impl Drop for Folder {
     }
 }
 
-pub(crate) fn on_sqlite(case: impl FnOnce(Fixture) -> Case) {
+/// Runs a case with a file of its own.
+///
+/// # Panics
+///
+/// As the case does.
+pub fn on_sqlite(case: impl FnOnce(Fixture) -> Case) {
     let folder = Folder::new();
     let url = folder.url();
     let store = store::open(StoreOptions::new(&url)).unwrap();
     block_on(case(Fixture { url, store }));
 }
 
-/// A database of its own on the server that the run was given.
-pub(crate) fn on_postgres(case: impl FnOnce(Fixture) -> Case) {
+/// Runs a case with a database of its own on the server that the run was given.
+///
+/// # Panics
+///
+/// As the case does.
+pub fn on_postgres(case: impl FnOnce(Fixture) -> Case) {
     let Some(server) = peers::postgres() else {
         peers::skip("PostgreSQL", "postgres");
         return;
@@ -106,7 +139,12 @@ fn in_database(server: &str, name: &str) -> String {
     format!("{base}/{name}")
 }
 
-pub(crate) async fn connect(url: &str) -> tokio_postgres::Client {
+/// A connection beside the store.
+///
+/// # Panics
+///
+/// Where there is no such server.
+pub async fn connect(url: &str) -> tokio_postgres::Client {
     let (client, connection) = tokio_postgres::connect(url, tokio_postgres::NoTls).await.unwrap();
     tokio::spawn(connection);
     client
@@ -118,7 +156,12 @@ fn number() -> u64 {
 }
 
 /// An hour ago, on a full second: within every retention, and the same for all spans of a test.
-pub(crate) fn begin() -> SystemTime {
+///
+/// # Panics
+///
+/// Where the clock is before 1970.
+#[must_use]
+pub fn begin() -> SystemTime {
     static BEGIN: OnceLock<SystemTime> = OnceLock::new();
     *BEGIN.get_or_init(|| {
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs();
@@ -126,19 +169,24 @@ pub(crate) fn begin() -> SystemTime {
     })
 }
 
-pub(crate) fn ms(number: u64) -> Duration {
+/// Milliseconds.
+#[must_use]
+pub fn ms(number: u64) -> Duration {
     Duration::from_millis(number)
 }
 
 /// A span in the making.
 #[derive(Clone, Debug)]
-pub(crate) struct Make {
-    pub(crate) data: SpanData,
-    pub(crate) service: String,
+pub struct Make {
+    /// The span.
+    pub data: SpanData,
+    /// Who makes it.
+    pub service: String,
 }
 
 /// An internal span of `shop` that takes 1 ms.
-pub(crate) fn span(trace: u128, id: u64, parent: u64, start: SystemTime) -> Make {
+#[must_use]
+pub fn span(trace: u128, id: u64, parent: u64, start: SystemTime) -> Make {
     let data = SpanData {
         span_context: SpanContext::new(
             TraceId::from(trace),
@@ -164,32 +212,44 @@ pub(crate) fn span(trace: u128, id: u64, parent: u64, start: SystemTime) -> Make
 }
 
 impl Make {
-    pub(crate) fn service(mut self, name: &str) -> Self {
+    /// Another service.
+    #[must_use]
+    pub fn service(mut self, name: &str) -> Self {
         self.service = name.to_owned();
         self
     }
 
-    pub(crate) fn name(mut self, name: &str) -> Self {
+    /// Another name.
+    #[must_use]
+    pub fn name(mut self, name: &str) -> Self {
         self.data.name = name.to_owned().into();
         self
     }
 
-    pub(crate) fn kind(mut self, kind: SpanKind) -> Self {
+    /// Another kind.
+    #[must_use]
+    pub fn kind(mut self, kind: SpanKind) -> Self {
         self.data.span_kind = kind;
         self
     }
 
-    pub(crate) fn lasts(mut self, duration: Duration) -> Self {
+    /// Another duration.
+    #[must_use]
+    pub fn lasts(mut self, duration: Duration) -> Self {
         self.data.end_time = self.data.start_time + duration;
         self
     }
 
-    pub(crate) fn attribute(mut self, key: &'static str, value: impl Into<opentelemetry::Value>) -> Self {
+    /// One more attribute.
+    #[must_use]
+    pub fn attribute(mut self, key: &'static str, value: impl Into<opentelemetry::Value>) -> Self {
         self.data.attributes.push(KeyValue::new(key, value));
         self
     }
 
-    pub(crate) fn fails(mut self, error_type: &str) -> Self {
+    /// An error status, with `error.type` unless it is empty.
+    #[must_use]
+    pub fn fails(mut self, error_type: &str) -> Self {
         self.data.status = Status::error("it failed");
         if !error_type.is_empty() {
             self.data.attributes.push(KeyValue::new("error.type", error_type.to_owned()));
@@ -197,23 +257,31 @@ impl Make {
         self
     }
 
-    pub(crate) fn row(self) -> StoredSpan {
+    /// As the store has it.
+    #[must_use]
+    pub fn row(self) -> StoredSpan {
         let resource = Resource::builder_empty().with_service_name(self.service).build();
         Converter::new(&resource, Lift::default()).convert(&self.data)
     }
 }
 
-pub(crate) fn rows(spans: impl IntoIterator<Item = Make>) -> Vec<StoredSpan> {
+/// As the store has them.
+pub fn rows(spans: impl IntoIterator<Item = Make>) -> Vec<StoredSpan> {
     spans.into_iter().map(Make::row).collect()
 }
 
 /// The ids of a list as numbers.
-pub(crate) fn ids(list: &store::TraceList) -> Vec<u128> {
+#[must_use]
+pub fn ids(list: &store::TraceList) -> Vec<u128> {
     list.traces.iter().map(|trace| u128::from_be_bytes(trace.trace_id.to_bytes())).collect()
 }
 
-/// What a span says, however the database writes its JSON.
-pub(crate) fn same(stored: &StoredSpan, written: &StoredSpan) {
+/// Compares what two spans say, however the database writes its JSON.
+///
+/// # Panics
+///
+/// Where they differ.
+pub fn same(stored: &StoredSpan, written: &StoredSpan) {
     let json = |text: &str| serde_json::from_str::<serde_json::Value>(text).unwrap();
     let mut a = stored.clone();
     let mut b = written.clone();
@@ -235,4 +303,17 @@ pub(crate) fn same(stored: &StoredSpan, written: &StoredSpan) {
     }
     b.resource = Arc::clone(&a.resource);
     assert_eq!(a, b);
+}
+
+/// Makes two tests of each case: `sqlite::case` and `postgres::case`. A case takes a [`Fixture`].
+#[macro_export]
+macro_rules! on_both {
+    ($($case:ident),* $(,)?) => {
+        mod sqlite {
+            $(#[test] fn $case() { $crate::store::on_sqlite(|fixture| Box::pin(super::$case(fixture))); })*
+        }
+        mod postgres {
+            $(#[test] fn $case() { $crate::store::on_postgres(|fixture| Box::pin(super::$case(fixture))); })*
+        }
+    };
 }
