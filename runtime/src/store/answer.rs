@@ -63,6 +63,20 @@ pub struct TraceList {
     pub next: Option<TraceCursor>,
 }
 
+/// What one service has in one trace.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ServiceCount {
+    /// The trace.
+    pub trace_id: TraceId,
+    /// `service.name`.
+    pub service: String,
+    /// Its spans.
+    pub spans: u64,
+    /// Those with an error status.
+    pub errors: u64,
+}
+
 /// Counts and durations of a set of spans.
 #[derive(Debug, Clone, Default, PartialEq)]
 #[non_exhaustive]

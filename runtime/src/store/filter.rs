@@ -28,12 +28,18 @@ pub struct Filter {
     pub operation_contains: Option<String>,
     /// How it ended.
     pub outcome: Option<Outcome>,
+    /// OTLP's number of its status: 0 unset, 1 ok, 2 error.
+    pub status: Option<i16>,
     /// Its kind.
     pub kind: Option<SpanKind>,
     /// `task_id`, `plan_id`, `agent_id` and `tool_id`, exactly.
     pub ids: [Option<String>; 4],
     /// Attributes by key and value. The value matches a string, and the number or boolean that it spells.
     pub attributes: Vec<(String, String)>,
+    /// Attributes of the span, of one of its events, of its resource or of its scope, by key and value. The keys
+    /// `otel.scope.name` and `otel.scope.version` mean the scope's own name and version, as OpenTelemetry's mapping to
+    /// other formats has them.
+    pub attributes_anywhere: Vec<(String, String)>,
     /// Shortest duration.
     pub min_duration: Option<Duration>,
     /// Longest duration.
@@ -42,6 +48,9 @@ pub struct Filter {
     pub from: Option<SystemTime>,
     /// Latest start, excluded.
     pub to: Option<SystemTime>,
+    /// Earliest start of the span itself, included, and latest, excluded. In [`Store::list`](super::Store::list) such
+    /// a trace may begin up to a day before.
+    pub span_range: Option<(SystemTime, SystemTime)>,
 }
 
 /// How a span ended.
@@ -98,6 +107,13 @@ impl Filter {
         self
     }
 
+    /// Spans with this status, by OTLP's number: 0 unset, 1 ok, 2 error.
+    #[must_use]
+    pub fn status(mut self, number: i16) -> Self {
+        self.status = Some(number);
+        self
+    }
+
     /// Spans of this kind.
     #[must_use]
     pub fn kind(mut self, kind: SpanKind) -> Self {
@@ -143,6 +159,13 @@ impl Filter {
         self
     }
 
+    /// Spans with this attribute, or with an event, a resource or a scope that has it; several may be asked for.
+    #[must_use]
+    pub fn attribute_anywhere(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
+        self.attributes_anywhere.push((key.into(), value.into()));
+        self
+    }
+
     /// Spans of at least this duration.
     #[must_use]
     pub fn min_duration(mut self, duration: Duration) -> Self {
@@ -171,6 +194,13 @@ impl Filter {
         self
     }
 
+    /// Spans that themselves begin from the first time on and before the second.
+    #[must_use]
+    pub fn span_range(mut self, from: SystemTime, to: SystemTime) -> Self {
+        self.span_range = Some((from, to));
+        self
+    }
+
     /// Whether it asks for more than a trace and a time.
     pub(crate) fn asks_for_a_span(&self) -> bool {
         let of_a_trace = Self { trace_id: self.trace_id, from: self.from, to: self.to, ..Self::default() };
@@ -183,6 +213,7 @@ impl Filter {
             || self.operation.is_some()
             || self.operation_contains.is_some()
             || matches!(self.outcome, Some(Outcome::Error | Outcome::Timeout))
+            || self.status == Some(2)
             || self.ids.iter().any(Option::is_some)
     }
 }

@@ -60,7 +60,8 @@ use std::time::{Duration, SystemTime};
 use opentelemetry::trace::{SpanKind, TraceId};
 
 pub use self::answer::{
-    Edge, Latency, Maintained, SpanStats, Stats, StoreHealth, Tail, TraceList, TraceSummary, Written,
+    Edge, Latency, Maintained, ServiceCount, SpanStats, Stats, StoreHealth, Tail, TraceList, TraceSummary,
+    Written,
 };
 use self::backend::Backend;
 pub use self::error::StoreError;
@@ -116,6 +117,13 @@ pub trait Store: sealed::Sealed + fmt::Debug + Send + Sync {
     /// Those of every query.
     fn spans(&self, id: TraceId, after: Option<SpanCursor>, limit: usize)
     -> StoreFuture<'_, Vec<StoredSpan>>;
+
+    /// What each service has in these traces, sorted by trace and service. Traces that are not stored are left out.
+    ///
+    /// # Errors
+    ///
+    /// Those of every query.
+    fn service_counts(&self, traces: Vec<TraceId>) -> StoreFuture<'_, Vec<ServiceCount>>;
 
     /// Counts, error rates and percentiles; by time too if a width of at least 1 ms is given.
     ///
@@ -258,6 +266,10 @@ impl<B: Backend> Store for B {
         limit: usize,
     ) -> StoreFuture<'_, Vec<StoredSpan>> {
         Box::pin(query::spans(self, id, after, limit))
+    }
+
+    fn service_counts(&self, traces: Vec<TraceId>) -> StoreFuture<'_, Vec<ServiceCount>> {
+        Box::pin(query::service_counts(self, traces))
     }
 
     fn stats(&self, filter: Filter, width: Option<Duration>) -> StoreFuture<'_, Stats> {

@@ -4,6 +4,7 @@
 //! `tests/peers/postgres -- cargo test -p throughline-tests --test store`.
 
 mod age;
+mod around_spans;
 mod exporter;
 mod filters;
 mod guide;

@@ -84,6 +84,16 @@ fn filter(random: &mut Random) -> Filter {
     if random.one_in(5) {
         filter = filter.attribute("n", random.of(&["0", "1", "x"]));
     }
+    if random.one_in(5) {
+        filter = filter.attribute_anywhere("n", random.of(&["0", "1", "x"]));
+    }
+    if random.one_in(6) {
+        filter = filter.status(random.of(&[0, 1, 2]));
+    }
+    if random.one_in(6) {
+        let from = random.below(60);
+        filter = filter.span_range(begin() + ms(from), begin() + ms(from + random.below(30)));
+    }
     if random.one_in(4) {
         filter = filter.min_duration(ms(random.below(20)));
     }
@@ -100,6 +110,10 @@ fn filter(random: &mut Random) -> Filter {
         filter = filter.trace_id(TraceId::from(u128::from(random.below(90))));
     }
     filter
+}
+
+fn ns(time: std::time::SystemTime) -> i64 {
+    i64::try_from(time.duration_since(std::time::SystemTime::UNIX_EPOCH).unwrap().as_nanos()).unwrap()
 }
 
 fn matches(filter: &Filter, span: &StoredSpan) -> bool {
@@ -123,15 +137,18 @@ fn matches(filter: &Filter, span: &StoredSpan) -> bool {
             .as_ref()
             .is_none_or(|kind| kinds[usize::try_from(span.kind).unwrap()].as_ref() == Some(kind))
         && filter.ids[0].as_ref().is_none_or(|id| span.ids[0].as_ref() == Some(id))
-        && filter.attributes.iter().all(|(key, value)| value.parse().ok() == span.attributes()[key].as_i64())
+        && filter.status.is_none_or(|status| status == span.status)
+        && filter.span_range.is_none_or(|(from, to)| (ns(from)..ns(to)).contains(&span.start_ns))
+        && filter
+            .attributes
+            .iter()
+            .chain(&filter.attributes_anywhere)
+            .all(|(key, value)| value.parse().ok() == span.attributes()[key].as_i64())
         && filter.min_duration.is_none_or(|limit| span.duration_ns >= duration(limit))
         && filter.max_duration.is_none_or(|limit| span.duration_ns <= duration(limit))
 }
 
 fn in_time(filter: &Filter, start_ns: i64) -> bool {
-    let ns = |time: std::time::SystemTime| {
-        i64::try_from(time.duration_since(std::time::SystemTime::UNIX_EPOCH).unwrap().as_nanos()).unwrap()
-    };
     filter.from.is_none_or(|from| start_ns >= ns(from)) && filter.to.is_none_or(|to| start_ns < ns(to))
 }
 
@@ -192,6 +209,17 @@ async fn answers_are_those_of_a_plain_loop(f: Fixture) {
         assert_eq!(trace.error_count, own.iter().filter(|span| span.is_error()).count() as u64);
         let services: BTreeSet<&str> = own.iter().map(|span| span.service_name.as_str()).collect();
         assert_eq!(trace.services, services.into_iter().collect::<Vec<_>>());
+        let counts = f.store.service_counts(vec![trace.trace_id]).await.unwrap();
+        assert_eq!(
+            counts.iter().map(|count| &count.service).collect::<Vec<_>>(),
+            trace.services.iter().collect::<Vec<_>>()
+        );
+        for count in counts {
+            let of_service: Vec<_> = own.iter().filter(|span| span.service_name == count.service).collect();
+            assert_eq!(count.trace_id, trace.trace_id);
+            assert_eq!(count.spans, of_service.len() as u64);
+            assert_eq!(count.errors, of_service.iter().filter(|span| span.is_error()).count() as u64);
+        }
         let head =
             own.iter().min_by_key(|span| (!span.is_root(), span.start_ns, span.span_id.to_bytes())).unwrap();
         assert_eq!(trace.head.unwrap().span_id, head.span_id);

@@ -158,6 +158,10 @@ fn in_range(sql: &mut Sql, wanted: &Wanted) {
     if let Some(to) = wanted.ends() {
         sql.push(" and s.start_ns < ").int(to);
     }
+    if let Some((begins, from, to)) = wanted.around_spans() {
+        sql.push(" and s.start_ns >= ").int(begins).push(" and s.start_ns < ").int(to);
+        sql.push(" and s.end_ns >= ").int(from);
+    }
 }
 
 /// ` and exists (..)`, if the filter asks for a span at all.

@@ -1,8 +1,10 @@
 //! The queries, once for both databases.
 
+mod attributes;
 mod dependencies;
 mod list;
 mod names;
+mod service_counts;
 mod spans;
 mod stats;
 mod tail;
@@ -11,6 +13,7 @@ mod wanted;
 pub(super) use self::dependencies::dependencies;
 pub(super) use self::list::{list, trace};
 pub(super) use self::names::{operations, services};
+pub(super) use self::service_counts::service_counts;
 pub(super) use self::spans::spans;
 pub(super) use self::stats::{latency, stats};
 pub(super) use self::tail::tail;

@@ -1,12 +1,18 @@
 //! A filter as conditions on spans.
 
+use std::time::Duration;
+
+use super::attributes::{on_span, on_span_or_around};
 use super::names::operations_containing;
 use crate::store::backend::Backend;
 use crate::store::error::StoreError;
 use crate::store::filter::{Filter, Outcome};
 use crate::store::lift::IDS;
 use crate::store::span::{TIMEOUTS, kind_number, nanoseconds, time_ns};
-use crate::store::sql::{Dialect, Sql};
+use crate::store::sql::Sql;
+
+/// Traces are looked for this long before the time that their spans are asked for.
+const LONGEST_TRACE: Duration = Duration::from_secs(86_400);
 
 /// A filter whose part of an operation's name has been looked up.
 #[derive(Debug)]
@@ -36,6 +42,13 @@ impl Wanted {
 
     pub(super) fn ends(&self) -> Option<i64> {
         self.filter.to.map(time_ns)
+    }
+
+    /// When a trace with a span in the range of spans begins and ends.
+    pub(super) fn around_spans(&self) -> Option<(i64, i64, i64)> {
+        let (from, to) = self.filter.span_range?;
+        let (from, to) = (time_ns(from), time_ns(to));
+        Some((from.saturating_sub(nanoseconds(LONGEST_TRACE)), from, to))
     }
 
     /// ` and start >= .. and start < ..` on spans. `alias` ends with a point, or is empty.
@@ -75,6 +88,16 @@ impl Wanted {
                 Outcome::Timeout => sql.push(alias).push("status = 2 and ").push(&timed_out(alias)),
             };
         }
+        match filter.status {
+            // The number stands in the statement because the index over errors is partial.
+            Some(2) => {
+                sql.push(" and ").push(alias).push("status = 2");
+            }
+            Some(status) => {
+                sql.push(" and ").push(alias).push("status = ").int(status.into());
+            }
+            None => {}
+        }
         if let Some(kind) = &filter.kind {
             sql.push(" and ").push(alias).push("kind = ").int(kind_number(kind).into());
         }
@@ -90,7 +113,15 @@ impl Wanted {
             }
         }
         for (key, value) in &filter.attributes {
-            attribute(sql, alias, key, value);
+            sql.push(" and ");
+            on_span(sql, alias, key, value);
+        }
+        for (key, value) in &filter.attributes_anywhere {
+            sql.push(" and ");
+            on_span_or_around(sql, alias, key, value);
+        }
+        if let Some((from, to)) = filter.span_range {
+            sql.starts(alias, ">=", time_ns(from)).starts(alias, "<", time_ns(to));
         }
     }
 }
@@ -98,53 +129,4 @@ impl Wanted {
 /// Whether a span that failed timed out.
 pub(super) fn timed_out(alias: &str) -> String {
     format!("(lower(coalesce({alias}error_type, '')) in ('{}', '{}'))", TIMEOUTS[0], TIMEOUTS[1])
-}
-
-/// The value as a string, and as the number or boolean that it spells.
-fn attribute(sql: &mut Sql, alias: &str, key: &str, value: &str) {
-    let literal = serde_json::from_str::<serde_json::Value>(value)
-        .ok()
-        .filter(|literal| literal.is_number() || literal.is_boolean());
-    match sql.dialect {
-        #[cfg(feature = "postgres")]
-        Dialect::Postgres => {
-            // Containment, because the index over attributes answers nothing else.
-            let contains = |sql: &mut Sql, literal: &serde_json::Value| {
-                let key = crate::store::span::clean(key);
-                let object = serde_json::json!({ key: literal });
-                sql.push(alias).push("attributes @> ").string(&object.to_string()).push("::text::jsonb");
-            };
-            sql.push(" and (");
-            contains(sql, &crate::store::span::clean(value).into());
-            if let Some(literal) = &literal {
-                sql.push(" or ");
-                contains(sql, literal);
-            }
-            sql.push(")");
-        }
-        #[cfg(feature = "sqlite")]
-        Dialect::Sqlite => {
-            sql.push(" and exists (select 1 from json_each(")
-                .push(alias)
-                .push("attributes) j where j.key = ")
-                .string(key);
-            sql.push(" and (j.type = 'text' and j.value = ").string(value);
-            match literal {
-                Some(serde_json::Value::Bool(value)) => {
-                    sql.push(if value { " or j.type = 'true'" } else { " or j.type = 'false'" });
-                }
-                Some(number) => {
-                    sql.push(" or j.type in ('integer', 'real') and j.value = ");
-                    match number.as_i64() {
-                        Some(whole) => sql.int(whole),
-                        None => {
-                            sql.bind(crate::store::sql::Param::Double(number.as_f64().unwrap_or(f64::NAN)))
-                        }
-                    };
-                }
-                None => {}
-            }
-            sql.push("))");
-        }
-    }
 }
