@@ -1,9 +1,38 @@
 //! What Jaeger's clients ask for; nested under `/jaeger`.
+//!
+//! Clients are split between two versions of the interface: Jaeger's own pages search by the third and open a trace by the
+//! first, Grafana uses the first. Where Jaeger 2.13 and 2.20 differ, the answers are those of 2.20.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `parameters`, `duration`, `ids` | what requests say |
+//! | `search`, `traces` | what is asked of the store, and whole traces |
+//! | `v1`, `v3` | the two versions |
+
+mod duration;
+mod ids;
+mod parameters;
+mod search;
+mod traces;
+mod v1;
+mod v3;
 
 use axum::Router;
+use axum::response::{IntoResponse, Response};
+use http::Uri;
 
+use super::problem::Problem;
 use super::state::Shared;
 
 pub(super) fn router() -> Router<Shared> {
-    Router::new()
+    Router::new().merge(v1::router()).nest("/api/v3", v3::router()).fallback(unknown)
+}
+
+async fn unknown(uri: Uri) -> Response {
+    let problem = Problem::not_found("there is nothing at this path");
+    if uri.path().starts_with("/api/v3/") {
+        v3::Error::from(problem).into_response()
+    } else {
+        v1::Error::from(problem).into_response()
+    }
 }
