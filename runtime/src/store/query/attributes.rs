@@ -2,7 +2,6 @@
 
 use serde_json::Value as Json;
 
-use crate::store::span::clean;
 use crate::store::sql::{Dialect, Sql};
 
 /// `(..)`: whether the span has the attribute. `alias` ends with a point, or is empty.
@@ -90,6 +89,8 @@ impl<'a> Wanted<'a> {
     /// Containment, because the index over attributes answers nothing else.
     #[cfg(feature = "postgres")]
     fn contained(&self, sql: &mut Sql, column: &str, wrap: impl Fn(Json) -> Json) {
+        use crate::store::span::clean;
+
         let key = clean(self.key);
         let contains = |sql: &mut Sql, value: &Json| {
             let document = wrap(serde_json::json!({ &key: value }));
