@@ -38,6 +38,7 @@ use std::sync::Arc;
 use axum::Router;
 
 pub use self::options::ApiOptions;
+use self::problem::Problem;
 use self::state::{Shared, State};
 use crate::store::Store;
 
@@ -61,9 +62,15 @@ impl Api {
         Self { shared: Arc::new(State::new(store, options)) }
     }
 
-    /// All endpoints.
+    /// All endpoints, to be merged into another router or nested below a path of it. A path that is none of them is the
+    /// other router's.
     pub fn router(&self) -> Router {
-        self.guarded(rest::router().nest("/jaeger", jaeger::router()).merge(otlp::router()))
+        self.guarded(routes())
+    }
+
+    /// All endpoints for a server of their own, which answers 404 to every other path.
+    pub fn standalone(&self) -> Router {
+        self.guarded(routes().fallback(unknown_path))
     }
 
     /// The OTLP receiver alone, for its own port.
@@ -74,4 +81,12 @@ impl Api {
     fn guarded(&self, routes: Router<Shared>) -> Router {
         access::guard(routes, &self.shared).with_state(Arc::clone(&self.shared))
     }
+}
+
+fn routes() -> Router<Shared> {
+    rest::router().nest("/jaeger", jaeger::router()).merge(otlp::router())
+}
+
+async fn unknown_path() -> Problem {
+    Problem::not_found("there is no such path; /api/openapi.json lists those that are")
 }

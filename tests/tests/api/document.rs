@@ -1,0 +1,25 @@
+//! The OpenAPI document.
+
+use throughline_tests::store::Fixture;
+
+use crate::support::Server;
+
+crate::on_both!(document_is_served_and_whole);
+
+async fn document_is_served_and_whole(f: Fixture) {
+    let document = Server::start(&f).await.get("/api/openapi.json").await.json();
+    assert_eq!(document["openapi"], "3.1.0");
+    let text = document.to_string();
+    for reference in text.split("\"$ref\":\"#").skip(1).filter_map(|rest| rest.split('"').next()) {
+        assert!(document.pointer(reference).is_some(), "{reference} leads nowhere");
+    }
+    for (path, methods) in document["paths"].as_object().unwrap() {
+        for (method, operation) in methods.as_object().unwrap() {
+            let what = format!("{method} {path}");
+            assert!(operation["summary"].is_string() || operation["description"].is_string(), "{what}");
+            assert!(operation["responses"]["200"].is_object(), "{what}");
+            assert!(operation["responses"]["401"].is_object(), "{what}");
+            assert!(operation["operationId"].is_string(), "{what}");
+        }
+    }
+}
