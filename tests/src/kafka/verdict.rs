@@ -138,10 +138,7 @@ impl Verdict {
             };
             before.insert(lane, (delivery, highest.max(*offset)));
             let place = &delivery.place;
-            // The first start of each record counts. Where librdkafka pauses its fetchers in a rebalance it may fetch a
-            // record once more that was just handed out: a duplicate, and not before its turn.
-            let again = *offset <= highest && delivery.attempt == 1 && last.place == *place;
-            if !again && (*offset < highest || (*offset == highest && delivery.attempt <= last.attempt)) {
+            if *offset < highest || (*offset == highest && delivery.attempt <= last.attempt) {
                 self.out_of_order.push(format!(
                     "attempt {} at {place} began after attempt {} at {}",
                     delivery.attempt, last.attempt, last.place

@@ -203,17 +203,17 @@ fn two_records_at_once_are_out_of_order_unless_their_keys_differ() {
     }
 }
 
-/// (c): a record that comes once more right after itself is a duplicate; one that begins while it is handled is not.
+/// (c): a record that comes once more is a duplicate, and of another generation.
 #[test]
-fn a_record_that_comes_again_is_a_duplicate() {
+fn a_record_that_comes_again_begins_a_generation() {
     let mut run = Run::of(2);
     run.handle(0);
-    run.handle(0);
+    run.spans.push(ProcessSpan { place: place(0), traces: vec![trace(0)] });
+    run.begin_at(place(0), 0, 1, 2).ends(Outcome::Handled);
     run.handle(1);
     let (broken, verdict) = run.judged();
     assert_eq!((broken.as_str(), verdict.duplicates), ("", 1), "{verdict}");
-    let twice = [run.begin(1, 1), run.begin(1, 1)];
-    twice.into_iter().for_each(|running| running.ends(Outcome::Handled));
+    run.handle(1);
     assert_eq!(run.judged().0, "c");
 }
 

@@ -30,6 +30,11 @@ impl Broker {
         let cluster = Cluster::start(1);
         cluster.session_timeout(Duration::from_secs(30));
         cluster.mock().create_topic(TOPIC, partitions, 1).unwrap();
+        Self::on(cluster, partitions)
+    }
+
+    /// On a cluster that has the topic, with so many partitions.
+    pub(crate) fn on(cluster: Cluster, partitions: i32) -> Self {
         let bootstrap = cluster.bootstrap();
         Broker { cluster, partitions, bootstrap }
     }

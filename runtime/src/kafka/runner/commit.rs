@@ -7,11 +7,12 @@ use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use opentelemetry::Context;
-use rdkafka::TopicPartitionList;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _};
 use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::types::RDKafkaErrorCode;
+use rdkafka::{Offset, TopicPartitionList};
 
+use super::beginning::ASK_AGAIN;
 use super::counters::Count;
 use super::engine::Engine;
 use super::error::CommitError;
@@ -29,6 +30,8 @@ type Reply = Box<dyn FnOnce(Result<(), CommitError>) + Send>;
 pub(super) enum Request {
     /// Enough records are finished.
     Due,
+    /// There are tasks to [begin](super::beginning).
+    Begin,
     /// Commit and answer; on behalf of the process span of this context, if there is one.
     Now(Reply, Option<Context>),
     /// No further commit.
@@ -53,6 +56,9 @@ pub(super) fn run(
     let mut open = true;
     while open {
         let mut due = crate::deadline::after(interval.saturating_sub(last.elapsed()));
+        if !engine.beginners.is_empty() {
+            due = due.min(Instant::now() + ASK_AGAIN);
+        }
         loop {
             let request = match requests.recv_timeout(due.saturating_duration_since(Instant::now())) {
                 Ok(request) => request,
@@ -61,6 +67,7 @@ pub(super) fn run(
             };
             match request {
                 Request::Due => due = due.min(last + SHORTEST_PAUSE),
+                Request::Begin => due = Instant::now(),
                 Request::Now(reply, process) => {
                     replies.push(reply);
                     processes.push(process);
@@ -75,7 +82,7 @@ pub(super) fn run(
         // Who asked meanwhile is answered by the same commit.
         while let Ok(request) = requests.try_recv() {
             match request {
-                Request::Due => {}
+                Request::Due | Request::Begin => {}
                 Request::Now(reply, process) => {
                     replies.push(reply);
                     processes.push(process);
@@ -95,6 +102,9 @@ pub(super) fn run(
         processes.clear();
         for reply in replies.drain(..) {
             reply(result.clone());
+        }
+        if let Some(consumer) = consumer.upgrade().filter(|_| open) {
+            engine.beginners.ask(&consumer);
         }
     }
 }
@@ -122,9 +132,13 @@ fn commit(
         store(consumer, &moved)?;
         match consumer.commit_consumer_state(CommitMode::Sync) {
             // All that was stored is committed already.
-            Err(KafkaError::ConsumerCommit(RDKafkaErrorCode::NoOffset)) => Ok(()),
-            result => result,
+            Ok(()) | Err(KafkaError::ConsumerCommit(RDKafkaErrorCode::NoOffset)) => {}
+            result => return result,
         }
+        // librdkafka passes over what is stored below what it has committed.
+        let lower: Vec<_> =
+            moved.iter().filter(|(generation, moved)| moved.next < generation.committed_before).collect();
+        if lower.is_empty() { Ok(()) } else { consumer.commit(&list_of(lower)?, CommitMode::Sync) }
     });
     let outcome = match &result {
         Ok(()) => Count::CommitOk,
@@ -153,19 +167,22 @@ fn store(
     consumer: &BaseConsumer<RunnerContext>,
     moved: &[(Arc<Generation>, Committable)],
 ) -> KafkaResult<()> {
-    let mut list = TopicPartitionList::with_capacity(moved.len());
-    for (generation, moved) in moved {
-        list.add_partition_offset(
-            &generation.topic,
-            generation.partition,
-            rdkafka::Offset::Offset(moved.next),
-        )?;
-    }
-    match consumer.store_offsets(&list) {
+    match consumer.store_offsets(&list_of(moved)?) {
         // Revoked meanwhile: it is not ours to commit.
         Err(KafkaError::StoreOffset(RDKafkaErrorCode::State)) => Ok(()),
         result => result,
     }
+}
+
+fn list_of<'m>(
+    moved: impl IntoIterator<Item = &'m (Arc<Generation>, Committable)>,
+) -> KafkaResult<TopicPartitionList> {
+    let mut list = TopicPartitionList::new();
+    for (generation, moved) in moved {
+        let next = Offset::Offset(moved.next);
+        list.add_partition_offset(&generation.topic, generation.partition, next)?;
+    }
+    Ok(list)
 }
 
 /// The settle span of a commit on the runner's own account: a root (kafka.md C-3).

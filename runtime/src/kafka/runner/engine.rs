@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError, mpsc};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::time::{Duration, Instant};
 
 use opentelemetry::Context;
@@ -11,6 +11,7 @@ use rdkafka::error::KafkaError;
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, oneshot};
 
+use super::beginning::Beginners;
 use super::bound::Bound;
 use super::commit::Request;
 use super::constants::Constants;
@@ -46,6 +47,7 @@ pub(super) struct Engine {
     pub(super) gate: Bound,
     pub(super) owned: Owned,
     commits: mpsc::Sender<Request>,
+    pub(super) beginners: Beginners,
     /// A commit was asked for and did not begin.
     commit_is_due: AtomicBool,
     begun: Instant,
@@ -106,6 +108,7 @@ impl Engine {
             gate: Bound::new(at_once),
             owned: Owned::default(),
             commits,
+            beginners: Beginners::default(),
             commit_is_due: AtomicBool::new(false),
             begun: Instant::now(),
             now_ms: AtomicU64::new(0),
@@ -193,6 +196,12 @@ impl Engine {
             return Some(Err(CommitError::Ended));
         }
         answer.recv_timeout(until.saturating_duration_since(Instant::now())).ok()
+    }
+
+    /// The tasks of these start as soon as their queues have nothing of before their assignment.
+    pub(super) fn begin_again(&self, generations: Vec<Arc<Generation>>) {
+        self.beginners.add(generations);
+        let _ = self.commits.send(Request::Begin);
     }
 
     pub(super) fn end_commits(&self) {

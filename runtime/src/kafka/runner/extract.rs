@@ -66,7 +66,8 @@ impl Attempt {
     }
 
     /// Which acquisition of the partition the record was taken in: it rises with each partition that this consumer is
-    /// assigned, so a write that carries it can be told from one of before a rebalance.
+    /// assigned, so a write that carries it can be told from one of before a rebalance. It also rises where a partition goes
+    /// back to an offset that is not above the last one: within a generation offsets rise.
     #[must_use]
     pub fn generation(self) -> u64 {
         self.generation

@@ -1,5 +1,7 @@
 //! One acquisition of a partition: its queue, its tracker, its handlers, and how it ends.
 
+mod looks;
+
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
@@ -12,14 +14,15 @@ use tokio::task::AbortHandle;
 use super::counters::Count;
 use super::engine::Engine;
 use super::metrics;
-use super::pause::{Change, Pause};
+use super::pause::Pause;
 use super::rebalance::RunnerContext;
 use super::tracker::{Finished, Sequence, Tracker};
 
 /// How long the poll thread sleeps between two looks at a lock that user code holds.
 const LOOK_AGAIN: Duration = Duration::from_millis(1);
 
-/// A partition from its assignment to its end (kafka.md K-5). The next assignment of the same partition is another one.
+/// A partition from its assignment to its end (kafka.md K-5), or to where it goes back. The next assignment of the same
+/// partition is another one.
 pub(super) struct Generation {
     pub(super) number: u64,
     pub(super) topic: Arc<str>,
@@ -28,13 +31,15 @@ pub(super) struct Generation {
     progress: Mutex<Progress>,
     /// Told when the last handler of a generation that is ending is done.
     idle: Condvar,
+    /// Told when all is done of a generation whose partition has gone back.
+    all_done: Notify,
     /// Held while a message is taken, so that the poll thread knows when nobody does.
     queue: Mutex<Option<PartitionQueue<RunnerContext>>>,
     /// `progress.state` is not `Open`; for looks without the lock.
     over: AtomicBool,
     told_over: Notify,
-    /// Told when the queue has messages, and when the generation is over.
-    pub(super) wake: Notify,
+    /// Told when the queue has messages, and when the generation is over. It goes with the queue.
+    pub(super) wake: Arc<Notify>,
     halted: OnceLock<String>,
     /// Lanes that wait for a retry or the dead-letter topic.
     blocked: AtomicUsize,
@@ -42,10 +47,12 @@ pub(super) struct Generation {
     pub(super) waits_for_room: AtomicBool,
     /// What the broker has committed for us; -1 before the first time.
     pub(super) committed: AtomicI64,
+    /// The highest that it has of the generations before this one whose partition went back; -1: there are none.
+    pub(super) committed_before: i64,
     /// End of the partition by the statistics, and where the group was then if nothing is finished yet; -1: unknown.
     pub(super) end_offset: AtomicI64,
     pub(super) start_offset: AtomicI64,
-    task: OnceLock<AbortHandle>,
+    task: Arc<OnceLock<AbortHandle>>,
     pause: Mutex<Pause>,
 }
 
@@ -57,6 +64,14 @@ struct Progress {
     running: usize,
     /// Records finished since the last commit.
     uncommitted: u32,
+    /// The partition went back to this offset: nothing more is taken, and nothing from here on committed.
+    went_back: Option<i64>,
+}
+
+impl Progress {
+    fn is_all_done(&self) -> bool {
+        self.running == 0 && self.tracker.unfinished() == 0
+    }
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -86,6 +101,15 @@ pub(super) enum Pulled<T> {
     Error(rdkafka::error::KafkaError),
 }
 
+/// What became of a record that came out of the queue.
+pub(super) enum Taken {
+    As(Sequence),
+    /// It is not above those that were taken before.
+    WentBack,
+    /// The generation is over: the record is delivered again.
+    TooLate,
+}
+
 /// What is committed of a generation, by the one function that says so.
 pub(super) struct Committable {
     pub(super) next: i64,
@@ -101,17 +125,19 @@ impl Generation {
             engine,
             progress: Mutex::default(),
             idle: Condvar::new(),
+            all_done: Notify::new(),
             queue: Mutex::new(None),
             over: AtomicBool::new(false),
             told_over: Notify::new(),
-            wake: Notify::new(),
+            wake: Arc::default(),
             halted: OnceLock::new(),
             blocked: AtomicUsize::new(0),
             waits_for_room: AtomicBool::new(false),
             committed: AtomicI64::new(-1),
+            committed_before: -1,
             end_offset: AtomicI64::new(-1),
             start_offset: AtomicI64::new(-1),
-            task: OnceLock::new(),
+            task: Arc::default(),
             pause: Mutex::default(),
         }
     }
@@ -153,10 +179,20 @@ impl Generation {
         }
     }
 
-    /// Notes that a record was taken. `None` if the generation is over: the record is delivered again.
-    pub(super) fn take(&self, offset: i64) -> Option<Sequence> {
+    /// Notes that a record was taken, unless the partition has gone back to it: what was taken is finished then, and the
+    /// record is the first of the next generation.
+    pub(super) fn take(&self, offset: i64) -> Taken {
         let mut progress = self.progress();
-        (progress.state == State::Open).then(|| progress.tracker.take(offset, self.engine.now_ms()))
+        if progress.state != State::Open {
+            return Taken::TooLate;
+        }
+        match progress.tracker.take(offset, self.engine.now_ms()) {
+            Some(sequence) => Taken::As(sequence),
+            None => {
+                progress.went_back = Some(offset);
+                Taken::WentBack
+            }
+        }
     }
 
     /// Notes that a handler starts, unless nothing may start any more.
@@ -183,12 +219,33 @@ impl Generation {
                 progress.uncommitted = progress.uncommitted.saturating_add(1);
             }
         }
+        self.tell_all_done(&progress);
         Some(progress.uncommitted)
     }
 
     /// [`finish`](Self::finish) before the handler is done.
     pub(super) fn acknowledge(&self, sequences: &[Sequence]) -> bool {
         self.finish(sequences).inspect(|uncommitted| self.engine.finished(*uncommitted)).is_some()
+    }
+
+    fn tell_all_done(&self, progress: &Progress) {
+        if progress.went_back.is_some() && progress.is_all_done() {
+            self.all_done.notify_waiters();
+        }
+    }
+
+    /// Waits until all that was taken is finished and no handler runs; false if the generation is over first.
+    pub(super) async fn all_done(&self) -> bool {
+        let told = self.all_done.notified();
+        tokio::pin!(told);
+        told.as_mut().enable();
+        if !self.progress().is_all_done() {
+            tokio::select! {
+                () = told => {}
+                () = self.over() => {}
+            }
+        }
+        !self.is_over()
     }
 
     // The end.
@@ -252,6 +309,22 @@ impl Generation {
         }
     }
 
+    /// What the next generation of a partition that went back has from this one, which ends.
+    pub(super) fn hand_over(&self, next: &mut Generation) {
+        let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        next.queue = Mutex::new(queue.take());
+        drop(queue);
+        next.wake = Arc::clone(&self.wake);
+        next.task = Arc::clone(&self.task);
+        next.pause = Mutex::new(*self.pause.lock().unwrap_or_else(PoisonError::into_inner));
+        let committed = self.committed.load(Ordering::Relaxed).max(self.committed_before);
+        next.committed_before = committed;
+        for (to, from) in [(&next.end_offset, &self.end_offset), (&next.start_offset, &self.start_offset)] {
+            to.store(from.load(Ordering::Relaxed), Ordering::Relaxed);
+        }
+        self.close();
+    }
+
     /// Takes the queue away, on the poll thread. False if user code holds it just now.
     pub(super) fn drop_queue(&self) -> bool {
         let taken = match self.queue.try_lock() {
@@ -283,6 +356,8 @@ impl Generation {
             return None;
         }
         let next = progress.tracker.watermark()?;
+        // What comes from there on is another record.
+        let next = progress.went_back.map_or(next, |offset| next.min(offset));
         (next != self.committed.load(Ordering::Relaxed))
             .then(|| Committable { next, records: std::mem::take(&mut progress.uncommitted) })
     }
@@ -291,56 +366,6 @@ impl Generation {
     pub(super) fn not_committed(&self, records: u32) {
         let mut progress = self.progress();
         progress.uncommitted = progress.uncommitted.saturating_add(records);
-    }
-
-    // What health and the pause look at.
-
-    /// The next offset that the group would get from here, if that is known.
-    pub(super) fn watermark(&self) -> Option<i64> {
-        self.progress().tracker.watermark()
-    }
-
-    /// Engine time at which the oldest unfinished record was taken.
-    pub(super) fn oldest_ms(&self) -> Option<u64> {
-        self.progress().tracker.oldest_ms()
-    }
-
-    /// End of the partition − watermark, by the last statistics.
-    pub(super) fn lag(&self) -> Option<i64> {
-        let end = Some(self.end_offset.load(Ordering::Relaxed)).filter(|end| *end >= 0)?;
-        let start = self.start_offset.load(Ordering::Relaxed);
-        let next = self.watermark().or((start >= 0).then_some(start))?;
-        Some(end.saturating_sub(next).max(0))
-    }
-
-    pub(super) fn add_blocked(&self, blocked: bool) {
-        if blocked {
-            self.blocked.fetch_add(1, Ordering::Relaxed);
-        } else {
-            self.blocked.fetch_sub(1, Ordering::Relaxed);
-        }
-    }
-
-    /// Whether nothing goes on in this partition: halted, or a lane waits and none has room for more.
-    pub(super) fn is_blocked(&self) -> bool {
-        let waits = self.blocked.load(Ordering::Relaxed) > 0;
-        self.halted().is_some()
-            || waits && (!self.engine.has_key_lanes() || self.waits_for_room.load(Ordering::Relaxed))
-    }
-
-    /// Notes at this engine time whether the partition is blocked.
-    pub(super) fn step_pause(&self, now_ms: u64) -> Option<Change> {
-        let blocked = self.is_blocked();
-        self.pause.lock().unwrap_or_else(PoisonError::into_inner).step(now_ms, blocked)
-    }
-
-    pub(super) fn is_paused(&self) -> bool {
-        self.pause.lock().unwrap_or_else(PoisonError::into_inner).is_paused()
-    }
-
-    /// Records that were taken and are not finished.
-    pub(super) fn unfinished(&self) -> usize {
-        self.progress().tracker.unfinished()
     }
 
     /// Nothing starts any more until the partition is assigned again.
@@ -380,5 +405,6 @@ impl Drop for Running {
         if progress.running == 0 && progress.state != State::Open {
             generation.idle.notify_all();
         }
+        generation.tell_all_done(&progress);
     }
 }

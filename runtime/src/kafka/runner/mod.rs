@@ -11,10 +11,12 @@
 //! | `dead_letter` | the dead-letter topic |
 //! | `poll`, `rebalance`, `pause`, `errors` | the poll thread and its callbacks |
 //! | `generation`, `owned`, `tracker`, `commit` | one acquisition of a partition, all of them, the watermark, the one commit path |
-//! | `partition`, `lanes`, `bound` | the tasks that take and handle records |
+//! | `beginning` | when the tasks of partitions that come back begin |
+//! | `partition`, `turn`, `lanes`, `bound` | the tasks that take and handle records |
 //! | `engine`, `constants`, `counters`, `statistics`, `metrics`, `signal` | what they share, count and tell |
 
 mod attempt;
+mod beginning;
 mod bound;
 mod builder;
 mod commit;
@@ -47,6 +49,7 @@ mod signal;
 mod start;
 mod statistics;
 mod tracker;
+mod turn;
 mod wording;
 mod work;
 

@@ -1,7 +1,10 @@
 //! The partitions that a runner owns, and those whose queues it has still to drop.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use rdkafka::TopicPartitionList;
+use rdkafka::topic_partition_list::TopicPartitionListElem;
 
 use super::engine::Engine;
 use super::generation::Generation;
@@ -17,6 +20,8 @@ struct Generations {
     /// Those whose queue did not come back yet.
     gone: Vec<Arc<Generation>>,
     last_number: u64,
+    /// Partitions that were owned once and given up.
+    left: HashSet<(Arc<str>, i32)>,
 }
 
 impl Owned {
@@ -41,6 +46,48 @@ impl Owned {
         generation
     }
 
+    /// The generation after one whose partition went back, with its queue; `None` if that one is over.
+    pub(super) fn succeed(&self, before: &Arc<Generation>) -> Option<Arc<Generation>> {
+        let engine = before.engine();
+        let mut generations = self.lock();
+        let key = (Arc::clone(&before.topic), before.partition);
+        let owned = generations.owned.get(&key).is_some_and(|owned| Arc::ptr_eq(owned, before));
+        if !owned || before.is_over() || engine.is_stopping() {
+            return None;
+        }
+        generations.last_number += 1;
+        let mut next = Generation::new(
+            generations.last_number,
+            Arc::clone(&before.topic),
+            before.partition,
+            Arc::clone(engine),
+        );
+        before.hand_over(&mut next);
+        let next = Arc::new(next);
+        generations.owned.insert(key, Arc::clone(&next));
+        Some(next)
+    }
+
+    /// Whether an earlier generation of the partition was given up.
+    pub(super) fn was_left(&self, generation: &Generation) -> bool {
+        self.lock().left.contains(&(Arc::clone(&generation.topic), generation.partition))
+    }
+
+    /// Those of these partitions that are owned, each of them `ended`: none of them has a successor.
+    pub(super) fn end_all(
+        &self,
+        partitions: &TopicPartitionList,
+        ended: impl Fn(&Generation),
+    ) -> Vec<Arc<Generation>> {
+        let generations = self.lock();
+        let of = |element: &TopicPartitionListElem<'_>| {
+            generations.owned.get(&(element.topic().into(), element.partition()))
+        };
+        let found: Vec<_> = partitions.elements().iter().filter_map(of).cloned().collect();
+        found.iter().for_each(|generation| ended(generation));
+        found
+    }
+
     pub(super) fn all(&self) -> Vec<Arc<Generation>> {
         self.lock().owned.values().cloned().collect()
     }
@@ -57,6 +104,7 @@ impl Owned {
         if generations.owned.get(&key).is_some_and(|owned| Arc::ptr_eq(owned, generation)) {
             generations.owned.remove(&key);
         }
+        generations.left.insert(key);
         generations.gone.push(Arc::clone(generation));
     }
 

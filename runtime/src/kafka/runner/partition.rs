@@ -8,21 +8,24 @@ use std::task::Poll;
 use std::time::Duration;
 
 use rdkafka::Message as _;
+use rdkafka::message::BorrowedMessage;
 use tokio::time::Instant;
 
 use super::counters::Count;
 use super::engine::Engine;
 use super::error::RunError;
-use super::generation::{Generation, Pulled};
+use super::generation::{Generation, Pulled, Taken};
 use super::lanes::{Entry, Lanes};
 use super::settings::Commit;
+use super::tracker::Sequence;
+use super::turn::Turn;
 use super::work::{Finish, Items, Job, Sequences, Work};
 
 /// librdkafka loses wake-ups (kafka.md R-13).
 const LOOK_AGAIN: Duration = Duration::from_millis(200);
 
 /// Records after which the task lets others of its thread run.
-const YIELD_AFTER: u32 = 32;
+pub(super) const YIELD_AFTER: u32 = 32;
 
 /// Tells the engine if the runtime drops a task that had not ended.
 struct Alive {
@@ -51,25 +54,60 @@ pub(super) fn run<W: Work>(
     generation: Arc<Generation>,
 ) -> impl Future<Output = ()> + Send {
     // Here, because the runtime may drop a task that it never polled.
-    let alive = Alive { generation: Arc::clone(&generation), ended: false };
+    let mut alive = Alive { generation, ended: false };
     async move {
-        match lanes {
-            Some(lanes) => into_lanes(&*work, &lanes, &generation).await,
-            None if work.in_batches() => in_batches(&*work, &generation).await,
-            None => one_by_one(&*work, &generation).await,
+        let mut back = None;
+        loop {
+            let generation = Arc::clone(&alive.generation);
+            match &lanes {
+                Some(lanes) => into_lanes(&*work, lanes, &generation, &mut back).await,
+                None if work.in_batches() => in_batches(&*work, &generation, &mut back).await,
+                None => one_by_one(&*work, &generation, &mut back).await,
+            }
+            let Some(Pull { offset, .. }) = back else { break };
+            let Some(next) = succeed(&generation, offset).await else { break };
+            alive.generation = next;
         }
         alive.end();
     }
 }
 
+/// The generation that begins with this offset, to which the partition went back, when all is done that was taken before:
+/// order and watermark hold within a generation (kafka.md K-1, K-3). What is unfinished below the offset would not come
+/// again, so it is not given up. `None` if the partition was given up first.
+async fn succeed(generation: &Arc<Generation>, offset: i64) -> Option<Arc<Generation>> {
+    if !generation.all_done().await {
+        return None;
+    }
+    let next = generation.engine().owned.succeed(generation)?;
+    crate::diagnostics::info(format_args!(
+        "partition {} of {} goes back to offset {offset}: from there on its generation is {}",
+        generation.partition,
+        generation.topic.escape_debug(),
+        next.number
+    ));
+    Some(next)
+}
+
+/// A record from the queue.
+struct Pull<T> {
+    offset: i64,
+    item: T,
+    /// 0 without lanes.
+    lane: usize,
+}
+
+/// Where a record waits that the partition went back to.
+type Back<T> = Option<Pull<T>>;
+
 /// One record after the other.
-async fn one_by_one<W: Work>(work: &W, generation: &Arc<Generation>) {
+async fn one_by_one<W: Work>(work: &W, generation: &Arc<Generation>, back: &mut Back<W::Item>) {
     let engine = generation.engine();
     let mut turn = Turn::new(engine);
     let mut job = Job { generation: Arc::clone(generation), sequences: Sequences::One(0) };
     let mut since_yield = 0;
     while !generation.is_over() {
-        let Some((offset, item)) = pull(work, generation) else {
+        let Some(pull) = back.take().or_else(|| pull(work, generation, |_| 0)) else {
             turn.pass();
             wait(generation, None).await;
             continue;
@@ -77,7 +115,7 @@ async fn one_by_one<W: Work>(work: &W, generation: &Arc<Generation>) {
         if !turn.take(generation).await {
             return;
         }
-        let Some(sequence) = generation.take(offset) else { return };
+        let Some((sequence, Pull { item, .. })) = take(generation, pull, back) else { return };
         job.sequences = Sequences::One(sequence);
         if !handle(work, Items::One(item), &job).await {
             return;
@@ -92,7 +130,7 @@ async fn one_by_one<W: Work>(work: &W, generation: &Arc<Generation>) {
 }
 
 /// One batch after the other: as many as there are within the wait, which begins with the first.
-async fn in_batches<W: Work>(work: &W, generation: &Arc<Generation>) {
+async fn in_batches<W: Work>(work: &W, generation: &Arc<Generation>, back: &mut Back<W::Item>) {
     let engine = generation.engine();
     let settings = &engine.settings;
     let mut turn = Turn::new(engine);
@@ -111,7 +149,7 @@ async fn in_batches<W: Work>(work: &W, generation: &Arc<Generation>) {
                     return;
                 }
             }
-            let Some((offset, item)) = pull(work, generation) else {
+            let Some(pull) = back.take().or_else(|| pull(work, generation, |_| 0)) else {
                 engine.in_flight.give_back();
                 turn.pass();
                 if !wait(generation, deadline).await {
@@ -119,16 +157,20 @@ async fn in_batches<W: Work>(work: &W, generation: &Arc<Generation>) {
                 }
                 continue;
             };
-            let Some(sequence) = generation.take(offset) else {
+            let Some((sequence, Pull { item, .. })) = take(generation, pull, back) else {
                 engine.in_flight.give_back();
-                return;
+                // What came before it goes first.
+                break;
             };
             batch.push(sequence, item);
             if deadline.is_none() {
                 deadline = Instant::now().checked_add(settings.batch_wait);
             }
         }
-        if batch.items.is_empty() || generation.is_over() {
+        if generation.is_over() || batch.items.is_empty() && back.is_some() {
+            return;
+        }
+        if batch.items.is_empty() {
             continue;
         }
         if !turn.take(generation).await {
@@ -136,7 +178,7 @@ async fn in_batches<W: Work>(work: &W, generation: &Arc<Generation>) {
         }
         let (items, sequences, _places) = batch.take();
         let job = Job { generation: Arc::clone(generation), sequences: Sequences::Many(sequences) };
-        if !handle(work, Items::Batch(items), &job).await {
+        if !handle(work, Items::Batch(items), &job).await || back.is_some() {
             return;
         }
         turn.let_others();
@@ -145,21 +187,26 @@ async fn in_batches<W: Work>(work: &W, generation: &Arc<Generation>) {
 }
 
 /// Each record into the lane of its key.
-async fn into_lanes<W: Work>(work: &W, lanes: &Lanes<W::Item>, generation: &Arc<Generation>) {
+async fn into_lanes<W: Work>(
+    work: &W,
+    lanes: &Lanes<W::Item>,
+    generation: &Arc<Generation>,
+    back: &mut Back<W::Item>,
+) {
     let engine = generation.engine();
     let mut since_yield = 0;
     while !generation.is_over() {
         if !engine.in_flight.try_take() && !room(generation).await {
             return;
         }
-        let pulled = pull_with(work, generation, |message| lanes.of(message.key(), generation));
-        let Some((offset, item, lane)) = pulled else {
+        let lane_of = |message: &BorrowedMessage<'_>| lanes.of(message.key(), generation);
+        let Some(pull) = back.take().or_else(|| pull(work, generation, lane_of)) else {
             engine.in_flight.give_back();
             wait(generation, None).await;
             continue;
         };
         let place = Places { engine: Arc::clone(engine), count: 1 };
-        let Some(sequence) = generation.take(offset) else { return };
+        let Some((sequence, Pull { item, lane, .. })) = take(generation, pull, back) else { return };
         lanes.push(lane, Entry { generation: Arc::clone(generation), sequence, item, _place: place });
         since_yield += 1;
         if since_yield == YIELD_AFTER {
@@ -187,24 +234,32 @@ async fn wait(generation: &Generation, deadline: Option<Instant>) -> bool {
     }
 }
 
-fn pull<W: Work>(work: &W, generation: &Generation) -> Option<(i64, W::Item)> {
-    pull_with(work, generation, |_| ()).map(|(offset, item, ())| (offset, item))
+/// Notes that a record was taken. `None` if it is too late, or if the partition has gone back: then it waits in `back`.
+fn take<T>(generation: &Generation, pull: Pull<T>, back: &mut Back<T>) -> Option<(Sequence, Pull<T>)> {
+    match generation.take(pull.offset) {
+        Taken::As(sequence) => Some((sequence, pull)),
+        Taken::TooLate => None,
+        Taken::WentBack => {
+            *back = Some(pull);
+            None
+        }
+    }
 }
 
 /// The next record, or `None` if there is none just now.
-fn pull_with<W: Work, T>(
+fn pull<W: Work>(
     work: &W,
     generation: &Generation,
-    look: impl Fn(&rdkafka::message::BorrowedMessage<'_>) -> T,
-) -> Option<(i64, W::Item, T)> {
+    lane: impl Fn(&BorrowedMessage<'_>) -> usize,
+) -> Option<Pull<W::Item>> {
     loop {
         let pulled = generation.pull(|message| {
             // User code: a codec.
             let item = catch_unwind(AssertUnwindSafe(|| work.take(message)));
-            (message.offset(), item, look(message))
+            (message.offset(), item, lane(message))
         });
         match pulled {
-            Pulled::Item((offset, Ok(item), looked)) => return Some((offset, item, looked)),
+            Pulled::Item((offset, Ok(item), lane)) => return Some(Pull { offset, item, lane }),
             Pulled::Item((offset, Err(_), _)) => {
                 generation.halt(format!("the record at offset {offset} could not be read: panic"));
                 return None;
@@ -308,51 +363,5 @@ impl<T> Batch<T> {
             std::mem::take(&mut self.sequences),
             std::mem::replace(&mut self.places, empty),
         )
-    }
-}
-
-/// The turn of a partition among those that may be handled at once; kept as long as nobody waits for it.
-struct Turn<'e> {
-    engine: &'e Engine,
-    has: bool,
-    /// What happened since it was taken.
-    records: u32,
-    began_ms: u64,
-}
-
-impl<'e> Turn<'e> {
-    fn new(engine: &'e Engine) -> Self {
-        Turn { engine, has: false, records: 0, began_ms: 0 }
-    }
-
-    /// False if the generation ended first.
-    async fn take(&mut self, generation: &Generation) -> bool {
-        if !self.has {
-            self.has = self.engine.gate.take_unless(generation.over()).await;
-            self.records = 0;
-            self.began_ms = self.engine.now_ms();
-        }
-        self.has
-    }
-
-    /// After a record. Quick handlers keep the turn for some: passing it on costs more than they do.
-    fn let_others(&mut self) {
-        self.records += 1;
-        let was_long = self.records >= YIELD_AFTER || self.engine.now_ms() != self.began_ms;
-        if was_long && self.engine.gate.is_awaited() {
-            self.pass();
-        }
-    }
-
-    fn pass(&mut self) {
-        if std::mem::take(&mut self.has) {
-            self.engine.gate.give_back();
-        }
-    }
-}
-
-impl Drop for Turn<'_> {
-    fn drop(&mut self) {
-        self.pass();
     }
 }

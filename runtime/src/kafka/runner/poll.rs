@@ -52,6 +52,7 @@ fn until_stopped(engine: &Arc<Engine>, consumer: &Arc<BaseConsumer<RunnerContext
             if engine.assign_anew.swap(false, Ordering::Relaxed) {
                 consumer.context().assign_anew(consumer);
             }
+            engine.beginners.start_late(consumer);
             metrics::look();
             for generation in engine.owned.all() {
                 if let Some(change) = generation.step_pause(now) {
@@ -104,7 +105,10 @@ fn poll(engine: &Arc<Engine>, consumer: &Arc<BaseConsumer<RunnerContext>>) -> u6
 /// A message that came past its partition's queue, where the watermark would pass over it. It cannot be handled here, so
 /// its partition stops: nothing is lost, and the next assignment begins with it.
 fn stray(engine: &Engine, message: &BorrowedMessage<'_>) {
-    if let Some(generation) = engine.owned.find(message.topic(), message.partition()) {
+    // Its successor as well, if it goes back just now.
+    while let Some(generation) = engine.owned.find(message.topic(), message.partition())
+        && generation.halted().is_none()
+    {
         generation
             .halt_uncommitted(format!("offset {} came outside of the partition's queue", message.offset()));
     }

@@ -109,8 +109,14 @@ impl RunnerContext {
             RebalanceProtocol::Cooperative => consumer.incremental_assign(partitions)?,
             RebalanceProtocol::Eager | RebalanceProtocol::None => consumer.assign(partitions)?,
         }
-        for generation in &acquired {
+        // Of one that is new to this client nothing can have been fetched yet.
+        let (again, first): (Vec<_>, Vec<_>) =
+            acquired.into_iter().partition(|generation| self.engine.owned.was_left(generation));
+        for generation in &first {
             (self.spawn)(generation);
+        }
+        if !again.is_empty() {
+            self.engine.begin_again(again);
         }
         self.engine.set_state(State::Running);
         Ok(())
@@ -127,12 +133,8 @@ impl RunnerContext {
             let generation = self.engine.owned.acquire(&self.engine, topic, partition);
             // Before the assign: what is fetched earlier would stay in the common queue (kafka.md R-13).
             if let Some(mut queue) = owner.split_partition_queue(topic, partition) {
-                let awaited = Arc::downgrade(&generation);
-                queue.set_nonempty_callback(move || {
-                    if let Some(generation) = awaited.upgrade() {
-                        generation.wake.notify_one();
-                    }
-                });
+                let wake = Arc::clone(&generation.wake);
+                queue.set_nonempty_callback(move || wake.notify_one());
                 generation.set_queue(queue);
             }
             generation
@@ -182,17 +184,13 @@ impl RunnerContext {
         partitions: &TopicPartitionList,
         what: Count,
     ) -> KafkaResult<()> {
-        let gone: Vec<_> = partitions
-            .elements()
-            .iter()
-            .filter_map(|element| self.engine.owned.find(element.topic(), element.partition()))
-            .collect();
-        if what == Count::Lost {
-            // kafka.md K-6: others may have them already, so there is nothing to wait for and nothing to commit.
-            for generation in &gone {
-                generation.close();
-            }
-        } else if !gone.is_empty() {
+        // kafka.md K-6: others may have lost ones already, so there is nothing to wait for and nothing to commit.
+        let is_lost = what == Count::Lost;
+        let gone = self
+            .engine
+            .owned
+            .end_all(partitions, |generation| if is_lost { generation.close() } else { generation.end() });
+        if !is_lost && !gone.is_empty() {
             self.drain(&gone);
         }
         for generation in &gone {
@@ -217,11 +215,8 @@ impl RunnerContext {
         }
     }
 
-    /// Nothing new starts, handlers are awaited, what they finished is committed.
+    /// Handlers of generations that are ending are awaited, what they finished is committed.
     fn drain(&self, gone: &[Arc<Generation>]) {
-        for generation in gone {
-            generation.end();
-        }
         let begun = Instant::now();
         let limit = self.engine.settings.drain.min(self.engine.max_poll_interval / 2);
         let until = begun + limit;

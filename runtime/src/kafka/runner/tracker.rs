@@ -17,6 +17,8 @@ pub(super) struct Tracker {
     first: Sequence,
     /// How many of `taken` are finished.
     ahead: usize,
+    /// The highest offset that was taken.
+    highest: Option<i64>,
     /// What may be committed: every record below it is finished. `None` until one is.
     watermark: Option<i64>,
 }
@@ -25,8 +27,6 @@ pub(super) struct Tracker {
 struct Taken {
     offset: i64,
     finished: bool,
-    /// It was delivered again, or is gone from the log: its end says nothing any more.
-    forgotten: bool,
     /// Engine time at which it was taken.
     at_ms: u64,
 }
@@ -38,35 +38,20 @@ pub(super) enum Finished {
     Moved,
     /// Others before it are unfinished.
     Waits,
-    /// It was finished before, or belongs to what a truncated log took away.
+    /// It was finished before.
     Unknown,
 }
 
 impl Tracker {
-    /// Notes that a record was taken; offsets rise. One that does not is delivered again, or is what a truncated log begins
-    /// with: what was taken from there on is forgotten. What is unfinished below it still holds the watermark.
-    pub(super) fn take(&mut self, offset: i64, at_ms: u64) -> Sequence {
-        if self.taken.back().is_some_and(|last| offset <= last.offset)
-            || self.watermark.is_some_and(|next| offset < next)
-        {
-            self.go_back(offset);
+    /// Notes that a record was taken. `None` if it is not above all that were taken before: it is delivered again, or is
+    /// what a truncated log goes on with.
+    pub(super) fn take(&mut self, offset: i64, at_ms: u64) -> Option<Sequence> {
+        if self.highest.is_some_and(|highest| offset <= highest) {
+            return None;
         }
-        self.taken.push_back(Taken { offset, finished: false, forgotten: false, at_ms });
-        self.first + (self.taken.len() as u64 - 1)
-    }
-
-    /// The forgotten keep their places, because sequences count them.
-    fn go_back(&mut self, offset: i64) {
-        for record in self.taken.iter_mut().rev().take_while(|record| record.offset >= offset) {
-            record.forgotten = true;
-            if !std::mem::replace(&mut record.finished, true) {
-                self.ahead += 1;
-            }
-        }
-        if self.watermark.is_some_and(|next| offset < next) {
-            self.watermark = None;
-        }
-        self.advance();
+        self.highest = Some(offset);
+        self.taken.push_back(Taken { offset, finished: false, at_ms });
+        Some(self.first + (self.taken.len() as u64 - 1))
     }
 
     /// Passes the finished records at the front. True if the watermark moved.
@@ -77,10 +62,8 @@ impl Tracker {
         {
             self.first += 1;
             self.ahead -= 1;
-            if !record.forgotten {
-                self.watermark = Some(record.offset.saturating_add(1));
-                moved = true;
-            }
+            self.watermark = Some(record.offset.saturating_add(1));
+            moved = true;
         }
         moved
     }
@@ -122,27 +105,12 @@ mod tests {
 
     /// Every record ever taken, looked through from the start each time.
     #[derive(Default)]
-    struct Naive {
-        records: Vec<(i64, bool)>,
-        forgotten: std::collections::HashSet<usize>,
-    }
+    struct Naive(Vec<(i64, bool)>);
 
     impl Naive {
-        fn live(&self) -> impl Iterator<Item = &(i64, bool)> {
-            let live = self.records.iter().enumerate().filter(|(index, _)| !self.forgotten.contains(index));
-            live.map(|(_, record)| record)
-        }
-
         fn watermark(&self) -> Option<i64> {
-            let done = self.live().take_while(|(_, finished)| *finished).last();
+            let done = self.0.iter().take_while(|(_, finished)| *finished).last();
             done.map(|(offset, _)| offset + 1)
-        }
-
-        fn go_back(&mut self, offset: i64) {
-            // All below a watermark is finished: nothing there holds the next one.
-            let below = self.watermark().is_some_and(|next| offset < next);
-            let gone = self.records.iter().enumerate().filter(|(_, record)| below || record.0 >= offset);
-            self.forgotten.extend(gone.map(|(index, _)| index));
         }
     }
 
@@ -150,26 +118,23 @@ mod tests {
         /// kafka.md K-1: never beyond the first unfinished record, as far as that whatever the order and the gaps are.
         #[test]
         fn watermark_is_that_of_a_naive_model(
-            steps in prop::collection::vec((any::<bool>(), 1..5i64, any::<prop::sample::Index>(), 0..60u8), 1..300),
+            steps in prop::collection::vec((any::<bool>(), -3..5i64, any::<prop::sample::Index>()), 1..300),
         ) {
-            let (mut tracker, mut naive, mut next) = (Tracker::default(), Naive::default(), 0);
-            for (take, gap, which, truncated) in steps {
-                if take || naive.records.is_empty() {
-                    if truncated < 10 && naive.records.len() > 3 {
-                        // Not above the last one: delivered again, or the log was cut.
-                        next = (next - i64::from(truncated) * gap).max(0);
-                        naive.go_back(next);
-                    } else {
-                        next += gap;
+            let (mut tracker, mut naive, mut last) = (Tracker::default(), Naive::default(), 0);
+            for (take, gap, which) in steps {
+                if take || naive.0.is_empty() {
+                    let sequence = tracker.take(last + gap, 0);
+                    if gap <= 0 && !naive.0.is_empty() {
+                        prop_assert_eq!(sequence, None);
+                        continue;
                     }
-                    let sequence = tracker.take(next, 0);
-                    prop_assert_eq!(sequence, naive.records.len() as u64);
-                    naive.records.push((next, false));
+                    last += gap;
+                    prop_assert_eq!(sequence, Some(naive.0.len() as u64));
+                    naive.0.push((last, false));
                 } else {
-                    let index = which.index(naive.records.len());
+                    let index = which.index(naive.0.len());
                     let before = naive.watermark();
-                    let fresh = !naive.forgotten.contains(&index) && !naive.records[index].1;
-                    naive.records[index].1 = true;
+                    let fresh = !std::mem::replace(&mut naive.0[index].1, true);
                     let moved = tracker.finish(index as u64);
                     let expected = match (fresh, naive.watermark() != before) {
                         (false, _) => Finished::Unknown,
@@ -179,10 +144,9 @@ mod tests {
                     prop_assert_eq!(moved, expected);
                 }
                 prop_assert_eq!(tracker.watermark(), naive.watermark());
-                let open = naive.live().filter(|(_, finished)| !*finished).count();
-                prop_assert_eq!(tracker.unfinished(), open);
-                let unfinished = naive.live().find(|(_, finished)| !*finished);
-                if let (Some(watermark), Some((offset, _))) = (tracker.watermark(), unfinished) {
+                let unfinished = || naive.0.iter().filter(|(_, finished)| !*finished);
+                prop_assert_eq!(tracker.unfinished(), unfinished().count());
+                if let (Some(watermark), Some((offset, _))) = (tracker.watermark(), unfinished().next()) {
                     prop_assert!(watermark <= *offset);
                 }
             }
@@ -192,7 +156,7 @@ mod tests {
     #[test]
     fn gaps_do_not_block() {
         let mut tracker = Tracker::default();
-        let sequences = [3, 4, 90].map(|offset| tracker.take(offset, 7));
+        let sequences = [3, 4, 90].map(|offset| tracker.take(offset, 7).unwrap());
         assert_eq!(tracker.watermark(), None);
         assert_eq!(tracker.finish(sequences[1]), Finished::Waits);
         assert_eq!((tracker.unfinished(), tracker.oldest_ms()), (2, Some(7)));
@@ -204,25 +168,23 @@ mod tests {
     }
 
     #[test]
-    fn going_back_keeps_what_is_unfinished_below() {
+    fn what_is_not_above_the_last_one_is_not_taken() {
         let mut tracker = Tracker::default();
-        let first = [10, 11, 12].map(|offset| tracker.take(offset, 1));
-        assert_eq!(tracker.finish(first[1]), Finished::Waits);
-        let again = [11, 12].map(|offset| tracker.take(offset, 2));
-        assert_eq!((tracker.unfinished(), tracker.oldest_ms()), (3, Some(1)));
-        // Neither the forgotten one nor its second copy passes the record that still runs.
-        assert_eq!(tracker.finish(first[2]), Finished::Unknown);
-        assert_eq!(tracker.finish(again[0]), Finished::Waits);
-        assert_eq!(tracker.finish(again[1]), Finished::Waits);
-        assert_eq!(tracker.watermark(), None);
-        assert_eq!(tracker.finish(first[0]), Finished::Moved);
-        assert_eq!((tracker.watermark(), tracker.unfinished()), (Some(13), 0));
+        let sequences = [10, 12].map(|offset| tracker.take(offset, 1).unwrap());
+        for offset in [12, 11, 3] {
+            assert_eq!(tracker.take(offset, 2), None);
+        }
+        assert_eq!((tracker.unfinished(), tracker.oldest_ms()), (2, Some(1)));
+        assert_eq!(sequences.map(|sequence| tracker.finish(sequence)), [Finished::Moved; 2]);
+        // Nor when all are finished.
+        assert_eq!((tracker.take(12, 3), tracker.watermark()), (None, Some(13)));
+        assert!(tracker.take(13, 4).is_some());
     }
 
     #[test]
     fn last_offset_of_all_does_not_overflow() {
         let mut tracker = Tracker::default();
-        let sequence = tracker.take(i64::MAX, 0);
+        let sequence = tracker.take(i64::MAX, 0).unwrap();
         tracker.finish(sequence);
         assert_eq!(tracker.watermark(), Some(i64::MAX));
     }
