@@ -39,6 +39,8 @@ mod diagnostics;
 #[cfg(feature = "kafka")]
 #[cfg_attr(docsrs, doc(cfg(feature = "kafka")))]
 pub mod kafka;
+#[cfg(any(feature = "otlp", all(feature = "viewer", any(feature = "sqlite", feature = "postgres"))))]
+mod rpc_status;
 #[cfg(any(feature = "kafka", feature = "server", feature = "sqlite", feature = "postgres"))]
 mod text;
 

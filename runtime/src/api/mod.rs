@@ -73,9 +73,16 @@ impl Api {
         self.guarded(routes().fallback(unknown_path))
     }
 
-    /// The OTLP receiver alone, for its own port.
+    /// The OTLP receiver alone, over HTTP and gRPC, for a port of its own.
+    ///
+    /// gRPC needs HTTP/2: with `axum::serve`, the feature `http2` of `axum`.
     pub fn receiver(&self) -> Router {
         self.guarded(otlp::router())
+    }
+
+    /// Returns when no received spans wait for the store any more; for the end of a server that no longer listens.
+    pub async fn idle(&self) {
+        self.shared.receiver.ingest.idle().await;
     }
 
     fn guarded(&self, routes: Router<Shared>) -> Router {

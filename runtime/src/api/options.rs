@@ -3,6 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
+use crate::store::Lift;
+
 /// Access rules and limits of the endpoints.
 ///
 /// The default lets in whoever comes with a loopback name in `Host`, without a token. A program that listens on any other
@@ -35,6 +37,13 @@ pub struct ApiOptions {
     pub max_tails: usize,
     /// Events that wait for one client of the live tail; then it is told how many it missed. Default 1,024.
     pub max_waiting_events: usize,
+    /// Which attributes of received spans become ids; that of the store's options.
+    pub lift: Lift,
+    /// The largest request that the receiver takes, unpacked, in bytes; beyond it 413. Default 16 MiB.
+    pub max_request_bytes: usize,
+    /// Received spans that wait for the store, and once more requests that come in, in bytes; beyond it 429. Default
+    /// 64 MiB.
+    pub max_waiting_bytes: usize,
 }
 
 impl Default for ApiOptions {
@@ -49,6 +58,9 @@ impl Default for ApiOptions {
             max_answer_bytes: 32 << 20,
             max_tails: 64,
             max_waiting_events: 1_024,
+            lift: Lift::default(),
+            max_request_bytes: 16 << 20,
+            max_waiting_bytes: 64 << 20,
         }
     }
 }
@@ -116,6 +128,27 @@ impl ApiOptions {
         self
     }
 
+    /// Which attributes of received spans become ids.
+    #[must_use]
+    pub fn lift(mut self, lift: Lift) -> Self {
+        self.lift = lift;
+        self
+    }
+
+    /// The largest request that the receiver takes, unpacked, in bytes.
+    #[must_use]
+    pub fn max_request_bytes(mut self, bytes: usize) -> Self {
+        self.max_request_bytes = bytes;
+        self
+    }
+
+    /// Received spans that wait for the store, in bytes.
+    #[must_use]
+    pub fn max_waiting_bytes(mut self, bytes: usize) -> Self {
+        self.max_waiting_bytes = bytes;
+        self
+    }
+
     /// Events that wait for one client of the live tail.
     #[must_use]
     pub fn max_waiting_events(mut self, events: usize) -> Self {
@@ -136,6 +169,9 @@ impl fmt::Debug for ApiOptions {
             .field("max_answer_bytes", &self.max_answer_bytes)
             .field("max_tails", &self.max_tails)
             .field("max_waiting_events", &self.max_waiting_events)
+            .field("lift", &self.lift)
+            .field("max_request_bytes", &self.max_request_bytes)
+            .field("max_waiting_bytes", &self.max_waiting_bytes)
             .finish()
     }
 }

@@ -9,6 +9,7 @@ use tokio::sync::Semaphore;
 
 use super::dependencies::Cache;
 use super::options::ApiOptions;
+use super::otlp::Receiver;
 use super::problem::Problem;
 use crate::diagnostics;
 use crate::export::chain::chain;
@@ -23,6 +24,7 @@ pub(crate) struct State {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) options: ApiOptions,
     pub(super) dependencies: Cache,
+    pub(crate) receiver: Receiver,
     queries: Arc<Semaphore>,
     counters: Counters,
 }
@@ -46,7 +48,9 @@ pub(super) struct Counted {
 impl State {
     pub(super) fn new(store: Arc<dyn Store>, options: ApiOptions) -> Self {
         let queries = Arc::new(Semaphore::new(options.max_queries.min(Semaphore::MAX_PERMITS)));
-        Self { store, options, dependencies: Cache::default(), queries, counters: Counters::default() }
+        let receiver = Receiver::new(Arc::clone(&store), &options);
+        let (dependencies, counters) = (Cache::default(), Counters::default());
+        Self { store, options, dependencies, receiver, queries, counters }
     }
 
     /// What was asked since the start.

@@ -31,7 +31,7 @@
 //! | `postgres`, `sqlite` | writing, migrations, retention |
 
 mod answer;
-mod backend;
+pub(crate) mod backend;
 mod batch;
 mod error;
 mod filter;
@@ -40,13 +40,12 @@ mod lift;
 mod migration;
 mod options;
 #[cfg(feature = "viewer")]
-#[allow(dead_code, unused_imports)] // the receiver's, and the exports'
 pub(crate) mod otlp;
 #[cfg(feature = "postgres")]
 mod postgres;
 mod query;
 mod span;
-mod sql;
+pub(crate) mod sql;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 mod tree;

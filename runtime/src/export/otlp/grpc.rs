@@ -13,10 +13,10 @@ use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Request, Status};
 
 use super::request::{EncodedResource, request};
-use super::rpc_status::RpcStatus;
 use super::{OtlpConfig, OtlpError, USER_AGENT, header_map};
 use crate::export::chain::chain;
 use crate::pipeline::exporter::{BatchExporter, ExportError, ExportFuture, Exported};
+use crate::rpc_status::RpcStatus;
 
 /// An exporter that calls `TraceService/Export` with each batch. It connects with the first one.
 ///
@@ -140,8 +140,8 @@ fn classified(status: &Status) -> ExportError {
 
 #[cfg(test)]
 mod tests {
-    use super::super::rpc_status::{Any, RetryInfo, RpcDuration};
     use super::*;
+    use crate::rpc_status::{Any, RetryInfo, RpcDuration};
 
     #[test]
     fn exhausted_with_a_delay_is_throttling_and_without_one_too_large() {

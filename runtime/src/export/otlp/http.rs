@@ -14,10 +14,10 @@ use reqwest::{Client, Response, Url};
 
 use super::pause::retry_after;
 use super::request::{EncodedResource, request};
-use super::rpc_status::RpcStatus;
 use super::{OtlpConfig, OtlpError, USER_AGENT, header_map};
 use crate::export::chain::chain;
 use crate::pipeline::exporter::{BatchExporter, ExportError, ExportFuture, Exported};
+use crate::rpc_status::RpcStatus;
 
 const PROTOBUF: HeaderValue = HeaderValue::from_static("application/x-protobuf");
 /// Of an answer, no more is read.

@@ -8,7 +8,6 @@ mod grpc;
 mod http;
 mod pause;
 mod request;
-mod rpc_status;
 #[cfg(feature = "otlp-tls")]
 mod tls;
 

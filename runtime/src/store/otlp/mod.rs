@@ -26,7 +26,7 @@ use opentelemetry_proto::tonic::trace::v1 as trace;
 pub(crate) use self::json::from_json;
 pub(crate) use self::print::to_json;
 pub(crate) use self::protobuf::from_protobuf;
-pub(crate) use self::receive::{Received, rows};
+pub(crate) use self::receive::{Received, Rejected, rows};
 pub(crate) use self::send::request;
 
 /// Why a request cannot be read at all.

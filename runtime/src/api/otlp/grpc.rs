@@ -1,0 +1,115 @@
+//! OTLP over gRPC: `TraceService`, on `tonic`.
+//!
+//! With a codec of our own, because a message must not be decoded before it was looked at.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::response::{IntoResponse as _, Response};
+use bytes::{Buf as _, Bytes};
+use http::StatusCode;
+use http::header::CONTENT_TYPE;
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceResponse;
+use prost::Message as _;
+use tonic::codec::{Codec, CompressionEncoding, DecodeBuf, Decoder, EncodeBuf, Encoder};
+use tonic::{Code, Status};
+use tower_service::Service;
+
+use super::budget::{Counted, Share};
+use super::receive::{Encoding, Failure, receive};
+use crate::api::state::Shared;
+
+/// `/opentelemetry.proto.collector.trace.v1.TraceService/Export`.
+pub(super) async fn export(State(shared): State<Shared>, request: Request) -> Response {
+    let content_type = request.headers().get(CONTENT_TYPE).map_or(&b""[..], |value| value.as_bytes());
+    if !content_type.starts_with(b"application/grpc") {
+        return StatusCode::UNSUPPORTED_MEDIA_TYPE.into_response();
+    }
+    let share = Share::new(&shared.receiver.budget);
+    let most = shared.options.max_request_bytes;
+    let timeout = shared.options.timeout;
+    let request = request.map(|body| Counted::new(body, &share));
+    let mut grpc = tonic::server::Grpc::new(Raw)
+        .accept_compressed(CompressionEncoding::Gzip)
+        .apply_max_message_size_config(Some(most), None);
+    // A body that comes too slowly holds memory; the store's time is counted apart.
+    let allowed = timeout.saturating_mul(2);
+    match tokio::time::timeout(allowed, grpc.unary(Export { shared, share }, request)).await {
+        Ok(response) => response.map(Body::new),
+        Err(_) => status(&Failure::slow()).into_http(),
+    }
+}
+
+/// The method.
+struct Export {
+    shared: Shared,
+    share: Arc<Share>,
+}
+
+impl Service<tonic::Request<Bytes>> for Export {
+    type Response = tonic::Response<ExportTraceServiceResponse>;
+    type Error = Status;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Status>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Status>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: tonic::Request<Bytes>) -> Self::Future {
+        let (shared, share) = (Arc::clone(&self.shared), Arc::clone(&self.share));
+        Box::pin(async move {
+            let body = request.into_inner();
+            let received = receive(&shared, Encoding::Protobuf, move || {
+                drop(share);
+                Ok(body)
+            });
+            received.await.map(tonic::Response::new).map_err(|failure| status(&failure))
+        })
+    }
+}
+
+fn status(failure: &Failure) -> Status {
+    let details = failure.rpc_status().encode_to_vec();
+    Status::with_details(Code::from(failure.code), failure.message.clone(), details.into())
+}
+
+/// Messages as their bytes.
+#[derive(Debug, Clone, Copy)]
+struct Raw;
+
+impl Codec for Raw {
+    type Encode = ExportTraceServiceResponse;
+    type Decode = Bytes;
+    type Encoder = Self;
+    type Decoder = Self;
+
+    fn encoder(&mut self) -> Self {
+        *self
+    }
+
+    fn decoder(&mut self) -> Self {
+        *self
+    }
+}
+
+impl Encoder for Raw {
+    type Item = ExportTraceServiceResponse;
+    type Error = Status;
+
+    fn encode(&mut self, item: Self::Item, out: &mut EncodeBuf<'_>) -> Result<(), Status> {
+        item.encode(out).map_err(|error| Status::internal(error.to_string()))
+    }
+}
+
+impl Decoder for Raw {
+    type Item = Bytes;
+    type Error = Status;
+
+    fn decode(&mut self, message: &mut DecodeBuf<'_>) -> Result<Option<Bytes>, Status> {
+        Ok(Some(message.copy_to_bytes(message.remaining())))
+    }
+}
