@@ -12,6 +12,7 @@ use subtle::ConstantTimeEq;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
 use super::options::ApiOptions;
+use super::otlp;
 use super::problem::Problem;
 use super::state::Shared;
 use super::trace;
@@ -36,6 +37,7 @@ async fn check(State(shared): State<Shared>, mut request: Request, next: Next) -
             request.extensions_mut().insert(Stranger);
             next.run(request).await
         }
+        Err(problem) if otlp::is_grpc(request.headers()) => otlp::denied(&problem),
         Err(problem) => problem.into_response(),
     };
     if let Some(problem) = response.extensions_mut().remove::<Problem>() {

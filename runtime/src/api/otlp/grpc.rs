@@ -11,8 +11,8 @@ use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse as _, Response};
 use bytes::{Buf as _, Bytes};
-use http::StatusCode;
 use http::header::CONTENT_TYPE;
+use http::{HeaderMap, HeaderValue, StatusCode};
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceResponse;
 use prost::Message as _;
 use tonic::codec::{Codec, CompressionEncoding, DecodeBuf, Decoder, EncodeBuf, Encoder};
@@ -21,12 +21,12 @@ use tower_service::Service;
 
 use super::budget::{Counted, Share};
 use super::receive::{Encoding, Failure, receive};
+use crate::api::problem::Problem;
 use crate::api::state::Shared;
 
 /// `/opentelemetry.proto.collector.trace.v1.TraceService/Export`.
 pub(super) async fn export(State(shared): State<Shared>, request: Request) -> Response {
-    let content_type = request.headers().get(CONTENT_TYPE).map_or(&b""[..], |value| value.as_bytes());
-    if !content_type.starts_with(b"application/grpc") {
+    if !is_grpc(request.headers()) {
         return StatusCode::UNSUPPORTED_MEDIA_TYPE.into_response();
     }
     let share = Share::new(&shared.receiver.budget);
@@ -39,9 +39,34 @@ pub(super) async fn export(State(shared): State<Shared>, request: Request) -> Re
     // A body that comes too slowly holds memory; the store's time is counted apart.
     let allowed = timeout.saturating_mul(2);
     match tokio::time::timeout(allowed, grpc.unary(Export { shared, share }, request)).await {
-        Ok(response) => response.map(Body::new),
+        Ok(response) => too_large(response.map(Body::new)),
         Err(_) => status(&Failure::slow()).into_http(),
     }
+}
+
+/// Whether a client of gRPC asks.
+pub(in crate::api) fn is_grpc(headers: &HeaderMap) -> bool {
+    headers.get(CONTENT_TYPE).is_some_and(|value| value.as_bytes().starts_with(b"application/grpc"))
+}
+
+/// The answer to a client of gRPC that is not let in: it reads no other body than its own.
+pub(in crate::api) fn denied(problem: &Problem) -> Response {
+    let code = if problem.status == StatusCode::UNAUTHORIZED {
+        Code::Unauthenticated
+    } else {
+        Code::PermissionDenied
+    };
+    Status::new(code, problem.detail.as_ref()).into_http()
+}
+
+/// tonic says `OUT_OF_RANGE` of a message beyond the limit, after which OTLP's senders try again.
+fn too_large(mut response: Response) -> Response {
+    if let Some(status) = response.headers_mut().get_mut(Status::GRPC_STATUS)
+        && *status == "11"
+    {
+        *status = HeaderValue::from_static("8");
+    }
+    response
 }
 
 /// The method.

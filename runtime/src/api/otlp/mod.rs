@@ -20,6 +20,7 @@ use axum::routing::post;
 use tokio::sync::Semaphore;
 
 use self::budget::Budget;
+pub(super) use self::grpc::{denied, is_grpc};
 pub(crate) use self::ingest::{Ingest, Refusal};
 use super::options::ApiOptions;
 use super::state::Shared;

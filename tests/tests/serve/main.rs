@@ -1,0 +1,6 @@
+//! The OTLP receiver, and the program `throughline` around it.
+
+mod grpc;
+mod hostile;
+mod http;
+mod support;
