@@ -31,6 +31,7 @@ mod problem;
 mod rest;
 mod spans;
 mod state;
+mod tail;
 mod trace;
 
 use std::sync::Arc;
@@ -83,6 +84,17 @@ impl Api {
     /// Returns when no received spans wait for the store any more; for the end of a server that no longer listens.
     pub async fn idle(&self) {
         self.shared.receiver.ingest.idle().await;
+    }
+
+    /// Says that spans were stored by other ways than this value's own receiver, so that the live tail need not wait for its
+    /// next look, at most a second.
+    pub fn committed(&self) {
+        self.shared.committed();
+    }
+
+    /// Ends all live tails and takes no new ones. Without it, a server that waits for its connections to end waits for ever.
+    pub fn end_streams(&self) {
+        self.shared.end_tails();
     }
 
     fn guarded(&self, routes: Router<Shared>) -> Router {

@@ -46,6 +46,14 @@ impl Problem {
         Self { retry_after_s: Some(1), ..Self::new(StatusCode::TOO_MANY_REQUESTS, detail) }
     }
 
+    /// 503 of a server that is about to end.
+    pub(crate) fn ending() -> Self {
+        Self {
+            retry_after_s: Some(STORE_AWAY_S),
+            ..Self::new(StatusCode::SERVICE_UNAVAILABLE, "the server is about to end")
+        }
+    }
+
     /// 500, of which the client is told nothing.
     pub(crate) fn internal() -> Self {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "the request could not be handled")

@@ -11,6 +11,7 @@ use super::dependencies::Cache;
 use super::options::ApiOptions;
 use super::otlp::Receiver;
 use super::problem::Problem;
+use super::tail::Hub;
 use crate::diagnostics;
 use crate::export::chain::chain;
 use crate::store::{Store, StoreError};
@@ -25,6 +26,7 @@ pub(crate) struct State {
     pub(crate) options: ApiOptions,
     pub(super) dependencies: Cache,
     pub(crate) receiver: Receiver,
+    pub(super) tail: Hub,
     queries: Arc<Semaphore>,
     counters: Counters,
 }
@@ -49,8 +51,9 @@ impl State {
     pub(super) fn new(store: Arc<dyn Store>, options: ApiOptions) -> Self {
         let queries = Arc::new(Semaphore::new(options.max_queries.min(Semaphore::MAX_PERMITS)));
         let receiver = Receiver::new(Arc::clone(&store), &options);
+        let tail = Hub::new(&options);
         let (dependencies, counters) = (Cache::default(), Counters::default());
-        Self { store, options, dependencies, receiver, queries, counters }
+        Self { store, options, dependencies, receiver, tail, queries, counters }
     }
 
     /// What was asked since the start.

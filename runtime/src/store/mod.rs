@@ -25,7 +25,7 @@
 //! | file | holds |
 //! |---|---|
 //! | `span`, `lift`, `json`, `batch` | a span as a row, and what a batch adds beside its rows |
-//! | `filter`, `answer`, `options`, `error` | what goes in and comes out |
+//! | `filter`, `matches`, `answer`, `options`, `error` | what goes in and comes out |
 //! | `otlp` | OTLP's messages as rows, and rows as messages |
 //! | `query`, `sql`, `tree` | the queries, once for both databases |
 //! | `postgres`, `sqlite` | writing, migrations, retention |
@@ -37,6 +37,7 @@ mod error;
 mod filter;
 mod json;
 mod lift;
+mod matches;
 mod migration;
 mod options;
 #[cfg(feature = "viewer")]
@@ -108,6 +109,13 @@ pub trait Store: sealed::Sealed + fmt::Debug + Send + Sync {
     ///
     /// Those of every query.
     fn trace(&self, id: TraceId) -> StoreFuture<'_, Option<TraceSummary>>;
+
+    /// Some traces, newest first; those that are not stored are left out.
+    ///
+    /// # Errors
+    ///
+    /// Those of every query.
+    fn traces(&self, ids: Vec<TraceId>) -> StoreFuture<'_, Vec<TraceSummary>>;
 
     /// The spans of a trace by start, at most `limit` of those after the cursor.
     ///
@@ -256,6 +264,10 @@ impl<B: Backend> Store for B {
 
     fn trace(&self, id: TraceId) -> StoreFuture<'_, Option<TraceSummary>> {
         Box::pin(query::trace(self, id))
+    }
+
+    fn traces(&self, ids: Vec<TraceId>) -> StoreFuture<'_, Vec<TraceSummary>> {
+        Box::pin(query::traces(self, ids))
     }
 
     fn spans(

@@ -40,7 +40,7 @@ async fn no_text_becomes_sql(f: Fixture) {
             let answer = server.get(&path).await;
             assert_eq!(answer.json()["total"], 0, "{attribute}");
         }
-        let path = asked("/api/operations", "service", &text);
+        let path = asked("/api/operations", "service", text);
         server.get(&path).await.json();
     }
     assert_eq!(server.list("").await, [1], "all is still there");

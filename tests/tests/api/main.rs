@@ -7,6 +7,7 @@ mod hostile;
 mod lists;
 mod problems;
 mod spans;
+mod stream;
 mod support;
 
 use throughline_tests::on_both;

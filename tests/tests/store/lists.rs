@@ -9,6 +9,7 @@ crate::on_both!(
     numbered_pages_hold_what_cursors_give,
     common_service_is_paged_to_the_end,
     spans_of_a_trace_are_paged_by_start,
+    traces_by_id_are_those_that_are_stored,
     unknown_cursor_is_refused,
     long_lists_are_counted_up_to_ten_thousand,
 );
@@ -106,6 +107,18 @@ async fn spans_of_a_trace_are_paged_by_start(f: Fixture) {
         seen.extend(part);
     }
     assert_eq!(seen, all);
+}
+
+async fn traces_by_id_are_those_that_are_stored(f: Fixture) {
+    let spans = (1..=1_500_u128).flat_map(|trace| [span(trace, 1, 0, begin()), span(trace, 2, 9, begin())]);
+    f.store.write(rows(spans)).await.unwrap();
+    let ids: Vec<TraceId> = (500..=3_000_u128).map(TraceId::from).collect();
+    let found = f.store.traces(ids).await.unwrap();
+    assert_eq!(found.len(), 1_001);
+    for trace in &found {
+        assert_eq!(f.store.trace(trace.trace_id).await.unwrap().as_ref(), Some(trace));
+    }
+    assert!(f.store.traces(Vec::new()).await.unwrap().is_empty());
 }
 
 async fn unknown_cursor_is_refused(f: Fixture) {

@@ -179,6 +179,10 @@ async fn answers_are_those_of_a_plain_loop(f: Fixture) {
             found.iter().map(|id| (starts[id], u128::from_be_bytes(id.to_bytes()))).collect();
         expected.sort_unstable_by(|a, b| b.cmp(a));
         let expected: Vec<u128> = expected.into_iter().map(|(_, id)| id).collect();
+        for span in &spans {
+            let is_meant = matches(&filter, span) && in_time(&filter, span.start_ns);
+            assert_eq!(filter.matches(span), is_meant, "{filter:?}: {span:?}");
+        }
         let list = f.store.list(filter.clone(), Page::first(100)).await.unwrap();
         assert_eq!(ids(&list), expected, "{filter:?}");
         not_empty += usize::from(!expected.is_empty());

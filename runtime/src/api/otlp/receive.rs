@@ -128,6 +128,9 @@ pub(super) async fn receive(
     let written = tokio::time::timeout(shared.options.timeout, receiver.ingest.write(spans)).await;
     // What was handed over is written all the same; a repetition is recognised.
     let written = written.map_err(|_| Failure::away("the store does not answer"))??;
+    if written.inserted > 0 {
+        shared.committed();
+    }
     Ok(ExportTraceServiceResponse { partial_success: partial_success(&rejected, written.rejected) })
 }
 

@@ -12,6 +12,7 @@ mod openapi;
 mod path;
 mod span;
 mod stats;
+mod stream;
 mod traces;
 
 use axum::Router;
@@ -20,6 +21,7 @@ use http::StatusCode;
 
 use super::problem::Problem;
 use super::state::Shared;
+use crate::store::TraceSummary;
 
 /// Every path, as the document has it.
 fn paths() -> Vec<(&'static str, MethodRouter<Shared>)> {
@@ -31,12 +33,19 @@ fn paths() -> Vec<(&'static str, MethodRouter<Shared>)> {
         ("/api/traces/{trace_id}/export", get(export::export)),
         ("/api/traces/stats/summary", get(stats::summary)),
         ("/api/traces/stats/latency", get(stats::latency)),
+        ("/api/traces/stream", get(stream::stream)),
         ("/api/services", get(names::services)),
         ("/api/operations", get(names::operations)),
         ("/api/dependencies", get(names::dependencies)),
         ("/health", get(health::health)),
         (openapi::PATH, get(openapi::document)),
     ]
+}
+
+/// A trace as the answers have it.
+pub(super) fn trace_json(trace: TraceSummary) -> String {
+    // Text under text keys: there is nothing in it that could fail.
+    serde_json::to_string(&span::Trace::from(trace)).unwrap_or_default()
 }
 
 /// The routes, each with and without a slash at its end.

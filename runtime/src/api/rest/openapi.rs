@@ -12,7 +12,7 @@ use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 use utoipa::openapi::{ContentBuilder, Object, Ref, RefOr, ResponseBuilder, Type};
 use utoipa::{IntoResponses, Modify, OpenApi};
 
-use super::{export, health, names, path, stats, traces};
+use super::{export, health, names, path, stats, stream, traces};
 use crate::api::problem::Body;
 
 /// Where the document is.
@@ -31,6 +31,7 @@ pub(super) const PATH: &str = "/api/openapi.json";
         traces::spans,
         path::critical_path,
         export::export,
+        stream::stream,
         stats::summary,
         stats::latency,
         names::services,

@@ -240,6 +240,19 @@ pub(in crate::store) async fn trace<B: Backend>(
     Ok(found.pop())
 }
 
+pub(in crate::store) async fn traces<B: Backend>(
+    backend: &B,
+    ids: Vec<TraceId>,
+) -> Result<Vec<TraceSummary>, StoreError> {
+    let wanted = Wanted::new(backend, Filter::new()).await?;
+    let mut found = summaries_of(backend, &ids, &wanted).await?;
+    // There is a limit on the parameters of one statement.
+    for some in found.chunks_mut(1_000) {
+        complete(backend, some).await?;
+    }
+    Ok(found)
+}
+
 /// Adds the head spans and the orphans, in one query each.
 async fn complete<B: Backend>(backend: &B, traces: &mut [TraceSummary]) -> Result<(), StoreError> {
     let (Some(first), Some(last)) =

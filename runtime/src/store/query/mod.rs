@@ -11,7 +11,7 @@ mod tail;
 mod wanted;
 
 pub(super) use self::dependencies::dependencies;
-pub(super) use self::list::{list, trace};
+pub(super) use self::list::{list, trace, traces};
 pub(super) use self::names::{operations, services};
 pub(super) use self::service_counts::service_counts;
 pub(super) use self::spans::spans;
