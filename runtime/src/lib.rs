@@ -143,6 +143,11 @@ pub mod guide {
     #[cfg_attr(docsrs, doc(cfg(any(feature = "sqlite", feature = "postgres"))))]
     pub mod store {}
 
+    #[doc = include_str!("../docs/jaeger.md")]
+    #[cfg(all(feature = "viewer", any(feature = "sqlite", feature = "postgres")))]
+    #[cfg_attr(docsrs, doc(cfg(all(feature = "viewer", any(feature = "sqlite", feature = "postgres")))))]
+    pub mod jaeger {}
+
     #[doc = include_str!("../docs/testing.md")]
     #[cfg(feature = "enable")]
     pub mod testing {}

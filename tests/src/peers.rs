@@ -206,3 +206,24 @@ impl DerefMut for OwnPostgres {
         &mut self.0
     }
 }
+
+/// Names the query API (a URL) of the server that `tests/peers/jaeger -- COMMAND` started for the command.
+pub const JAEGER: &str = "THROUGHLINE_TEST_JAEGER";
+
+/// Names where that server takes OTLP over HTTP (a URL).
+pub const JAEGER_OTLP: &str = "THROUGHLINE_TEST_JAEGER_OTLP";
+
+/// A real Jaeger.
+#[derive(Clone, Debug)]
+pub struct Jaeger {
+    /// The URL of its query API.
+    pub query: String,
+    /// The URL of its OTLP receiver; `/v1/traces` is below it.
+    pub otlp: String,
+}
+
+/// The Jaeger that this run was given, if it was given one.
+pub fn jaeger() -> Option<Jaeger> {
+    let of = |name| std::env::var(name).ok().filter(|url: &String| !url.is_empty());
+    Some(Jaeger { query: of(JAEGER)?, otlp: of(JAEGER_OTLP)? })
+}

@@ -20,6 +20,8 @@ pub(crate) struct Spans {
     pub(crate) spans: Vec<StoredSpan>,
     /// Whether there are more after these.
     pub(crate) more: bool,
+    /// How much text they have.
+    pub(crate) bytes: usize,
 }
 
 impl State {
@@ -48,7 +50,8 @@ pub(crate) fn unknown_trace() -> Problem {
     Problem::not_found("there is no such trace")
 }
 
-async fn read(
+/// The spans after a place, at most `limit` and no more than one beyond so much text.
+pub(crate) async fn read(
     store: &Arc<dyn Store>,
     id: TraceId,
     mut after: Option<SpanCursor>,
@@ -56,7 +59,6 @@ async fn read(
     most_bytes: usize,
 ) -> Result<Spans, StoreError> {
     let mut found = Spans::default();
-    let mut bytes = 0_usize;
     let mut at_once = FIRST;
     loop {
         // One more than is wanted tells whether there are more.
@@ -64,19 +66,19 @@ async fn read(
         let some = store.spans(id, after, wanted).await?;
         let is_end = some.len() < wanted;
         for span in some {
-            if found.spans.len() >= limit || (bytes >= most_bytes && !found.spans.is_empty()) {
+            if found.spans.len() >= limit || (found.bytes >= most_bytes && !found.spans.is_empty()) {
                 found.more = true;
                 return Ok(found);
             }
-            bytes = bytes.saturating_add(weight(&span));
+            found.bytes = found.bytes.saturating_add(weight(&span));
             after = Some(span.cursor());
             found.spans.push(span);
         }
         if is_end {
             return Ok(found);
         }
-        let each = bytes / found.spans.len().max(1);
-        at_once = (most_bytes.saturating_sub(bytes) / each.max(1)).clamp(1, MOST);
+        let each = found.bytes / found.spans.len().max(1);
+        at_once = (most_bytes.saturating_sub(found.bytes) / each.max(1)).clamp(1, MOST);
     }
 }
 

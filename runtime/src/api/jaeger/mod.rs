@@ -7,7 +7,7 @@
 //! |---|---|
 //! | `parameters`, `duration`, `ids` | what requests say |
 //! | `search`, `traces` | what is asked of the store, and whole traces |
-//! | `v1`, `v3` | the two versions |
+//! | `v1`, `v3`, `warnings` | the two versions, and what both warn of |
 
 mod duration;
 mod ids;
@@ -16,6 +16,7 @@ mod search;
 mod traces;
 mod v1;
 mod v3;
+mod warnings;
 
 use axum::Router;
 use axum::response::{IntoResponse, Response};

@@ -108,9 +108,9 @@ async fn trace(
 /// Calls from one service to another.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Link {
-    parent: String,
-    child: String,
+struct Link<'e> {
+    parent: &'e str,
+    child: &'e str,
     call_count: u64,
 }
 
@@ -118,10 +118,10 @@ async fn dependencies(State(shared): State<Shared>, uri: Uri) -> Result<Response
     let given = Parameters::of(&uri);
     let (from, to) = parameters::range(&given, SystemTime::now())?;
     let service = given.get("service");
-    let edges = shared.query(move |store| async move { store.dependencies(from, to).await }).await?;
+    let edges = shared.dependencies(from, to).await?;
     let links = edges
-        .into_iter()
+        .iter()
         .filter(|edge| service.is_none_or(|service| edge.parent == service || edge.child == service))
-        .map(|edge| Link { parent: edge.parent, child: edge.child, call_count: edge.calls });
+        .map(|edge| Link { parent: &edge.parent, child: &edge.child, call_count: edge.calls });
     Ok(Answer::uncounted(links.collect()).render(&given))
 }

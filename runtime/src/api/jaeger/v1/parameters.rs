@@ -12,9 +12,6 @@ use crate::api::problem::Problem;
 /// A search goes back this far unless it says from when.
 const SEARCHED: Duration = Duration::from_secs(2 * 86_400);
 
-/// And dependencies this far.
-const LOOKED_BACK_MS: i64 = 86_400_000;
-
 const MICROSECOND_NS: u64 = 1_000;
 const MILLISECOND_NS: u64 = 1_000_000;
 
@@ -93,12 +90,18 @@ pub(super) fn trace(given: &Parameters) -> Result<bool, Problem> {
     given.flag(&["raw"])
 }
 
-/// The time range of dependencies.
-pub(super) fn range(given: &Parameters, now: SystemTime) -> Result<(SystemTime, SystemTime), Problem> {
-    let to = given.whole("endTs")?.map_or(now, |ms| since_epoch(ms, MILLISECOND_NS));
-    let lookback = since_epoch(given.whole("lookback")?.unwrap_or(LOOKED_BACK_MS), MILLISECOND_NS);
-    let lookback = lookback.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    Ok((to.checked_sub(lookback).unwrap_or(SystemTime::UNIX_EPOCH), to))
+/// The time range of dependencies: without an end until now, without both the day before.
+pub(super) fn range(
+    given: &Parameters,
+    now: SystemTime,
+) -> Result<(Option<SystemTime>, Option<SystemTime>), Problem> {
+    let to = given.whole("endTs")?.map(|ms| since_epoch(ms, MILLISECOND_NS));
+    let from = given.whole("lookback")?.map(|ms| {
+        let lookback =
+            since_epoch(ms, MILLISECOND_NS).duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        to.unwrap_or(now).checked_sub(lookback).unwrap_or(SystemTime::UNIX_EPOCH)
+    });
+    Ok((from, to))
 }
 
 pub(super) fn service_missing() -> Problem {
@@ -147,7 +150,13 @@ mod tests {
         let asked = search(&given, now).unwrap();
         assert_eq!(asked.search.depth, 100);
         assert_eq!(asked.search.filter.span_range, Some((now - SEARCHED, now + Duration::from_nanos(1))));
-        assert_eq!(range(&given, now).unwrap(), (now - Duration::from_secs(86_400), now));
+        let dependencies = |query: &str| {
+            range(&Parameters::of(&format!("/api/dependencies?{query}").parse().unwrap()), now).unwrap()
+        };
+        let at = |ms| Some(UNIX_EPOCH + Duration::from_millis(ms));
+        assert_eq!(dependencies("endTs=5000&lookback=2000"), (at(3_000), at(5_000)));
+        assert_eq!(dependencies("lookback=1000"), (Some(now - Duration::from_secs(1)), None));
+        assert_eq!(dependencies("x=1"), (None, None), "then it is a day");
     }
 
     #[test]

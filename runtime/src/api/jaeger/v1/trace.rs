@@ -1,6 +1,6 @@
 //! A trace as this version tells it. Times and durations are microseconds.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 
 use opentelemetry::trace::{SpanId, TraceId};
 use serde::Serialize;
@@ -8,7 +8,7 @@ use serde_json::{Map, Value as Json};
 
 use super::value::{Field, fields};
 use crate::api::jaeger::search::kind_word;
-use crate::api::jaeger::{ids, traces};
+use crate::api::jaeger::{ids, traces, warnings};
 use crate::store::StoredSpan;
 
 /// A trace.
@@ -74,31 +74,19 @@ impl Trace {
     /// Raw, it comes without warnings and with its references as they were sent.
     pub(super) fn new(trace: &traces::Trace, is_raw: bool) -> Self {
         let mut processes = Processes::default();
-        let known: HashSet<SpanId> = trace.spans.iter().map(|span| span.span_id).collect();
-        let mut seen: HashSet<SpanId> = HashSet::with_capacity(trace.spans.len());
+        let mut warned = if is_raw { Vec::new() } else { warnings::of_spans(trace) }.into_iter();
         let mut spans = Vec::with_capacity(trace.spans.len());
         for span in &trace.spans {
             let mut told = Span::new(span, processes.id_of(span));
             if !is_raw {
-                let mut warnings = Vec::new();
-                tidy(&mut told.references, span.trace_id, &mut warnings);
-                if !seen.insert(span.span_id) {
-                    warnings.push("another span of this trace has the same id".to_owned());
-                }
-                if !span.is_root() && !trace.is_cut && !known.contains(&span.parent_span_id) {
-                    warnings.push(format!("its parent {} is not stored", span.parent_span_id));
-                }
+                let mut warnings = warned.next().unwrap_or_default();
+                warnings.extend(tidy(&mut told.references, span.trace_id));
                 told.warnings = Some(warnings).filter(|warnings| !warnings.is_empty());
             }
             spans.push(told);
         }
-        let cut = trace.is_cut.then(|| {
-            vec![format!(
-                "only the first {} spans of the trace are shown: an answer holds no more",
-                spans.len()
-            )]
-        });
-        Self { trace_id: ids::short(trace.id), spans, processes: processes.told, warnings: cut }
+        let warnings = warnings::of_trace(trace).map(|warning| vec![warning]);
+        Self { trace_id: ids::short(trace.id), spans, processes: processes.told, warnings }
     }
 }
 
@@ -225,13 +213,10 @@ fn references(span: &StoredSpan) -> Vec<Reference> {
 }
 
 /// Clients take the first reference for the parent, and follow all of them.
-fn tidy(references: &mut Vec<Reference>, trace_id: TraceId, warnings: &mut Vec<String>) {
+fn tidy(references: &mut Vec<Reference>, trace_id: TraceId) -> Option<String> {
     let sent = references.len();
     references.retain(|reference| reference.trace_id != TraceId::INVALID);
-    let lost = sent - references.len();
-    if lost > 0 {
-        warnings.push(format!("{lost} of its references name no trace and are left out"));
-    }
+    let warning = warnings::of_links(sent - references.len());
     let within = |reference: &Reference| reference.trace_id == trace_id;
     let parent = references
         .iter()
@@ -239,5 +224,62 @@ fn tidy(references: &mut Vec<Reference>, trace_id: TraceId, warnings: &mut Vec<S
         .or_else(|| references.iter().position(within));
     if let Some(parent) = parent {
         references.swap(0, parent);
+    }
+    warning
+}
+
+#[cfg(test)]
+mod tests {
+    use opentelemetry::trace::{Link, SpanContext, TraceFlags, TraceState};
+    use opentelemetry_sdk::Resource;
+    use serde_json::json;
+
+    use super::*;
+    use crate::store::{Converter, Lift};
+    use crate::testing::samples;
+
+    fn link(trace: u128, span: u64) -> Link {
+        let (trace, span) = (TraceId::from(trace), SpanId::from(span));
+        Link::with_context(SpanContext::new(trace, span, TraceFlags::SAMPLED, true, TraceState::NONE))
+    }
+
+    fn told(parent: u64, links: Vec<Link>, is_raw: bool) -> Json {
+        let mut span = samples::span(1, 2, parent, "a");
+        span.links.links = links;
+        let resource = Resource::builder_empty().with_service_name("shop").build();
+        let span = Converter::new(&resource, Lift::default()).convert(&span);
+        let trace = traces::Trace { id: span.trace_id, spans: vec![span], is_cut: false };
+        json!(Trace::new(&trace, is_raw))["spans"][0].clone()
+    }
+
+    fn spans_of(references: &Json) -> Vec<&str> {
+        let references = references.as_array().unwrap().iter();
+        references.map(|reference| reference["spanID"].as_str().unwrap()).collect()
+    }
+
+    #[test]
+    fn links_that_lead_nowhere_are_left_out_and_told() {
+        let links = || vec![link(0, 7), link(9, 8)];
+        let span = told(0, links(), false);
+        assert_eq!(spans_of(&span["references"]), ["0000000000000008"]);
+        assert_eq!(span["warnings"].as_array().unwrap().len(), 1, "{span}");
+        let raw = told(0, links(), true);
+        assert_eq!((spans_of(&raw["references"]).len(), &raw["warnings"]), (2, &Json::Null));
+    }
+
+    #[test]
+    fn parent_leads_the_references_whatever_the_links_say() {
+        let span = told(5, vec![link(9, 8), link(1, 5), link(1, 6)], true);
+        assert_eq!(
+            spans_of(&span["references"]),
+            ["0000000000000005", "0000000000000008", "0000000000000006"]
+        );
+        assert_eq!(span["references"][0]["refType"], "FOLLOWS_FROM", "a link to the parent tells its type");
+        let span = told(0, vec![link(9, 8), link(1, 6)], false);
+        assert_eq!(
+            spans_of(&span["references"]),
+            ["0000000000000006", "0000000000000008"],
+            "the one of its own trace"
+        );
     }
 }

@@ -4,6 +4,7 @@ mod error;
 mod filter;
 mod parameters;
 mod summary;
+mod warned;
 
 use std::collections::BTreeSet;
 
@@ -21,7 +22,7 @@ use super::search::kind_word;
 use super::{ids, traces};
 use crate::api::problem::Problem;
 use crate::api::state::Shared;
-use crate::store::{Page, StoredSpan, otlp};
+use crate::store::{Page, otlp};
 
 pub(super) fn router() -> Router<Shared> {
     Router::new()
@@ -66,8 +67,8 @@ async fn operations(State(shared): State<Shared>, uri: Uri) -> Result<Json<Value
 }
 
 async fn search(State(shared): State<Shared>, uri: Uri) -> Result<Json<Value>, Error> {
-    let search = parameters::search(&Parameters::of(&uri))?;
-    found(&traces::find(&shared, search).await?)
+    let (search, is_raw) = parameters::search(&Parameters::of(&uri))?;
+    found(&traces::find(&shared, search).await?, is_raw)
 }
 
 async fn trace(
@@ -79,20 +80,19 @@ async fn trace(
     let id = id.ok_or_else(|| {
         Problem::parameter("trace_id", "a trace id is 1 to 32 hexadecimal digits, or its bytes in base64")
     })?;
-    parameters::trace(&Parameters::of(&uri))?;
-    found(&traces::by_id(&shared, vec![id]).await?)
+    let is_raw = parameters::trace(&Parameters::of(&uri))?;
+    found(&traces::by_id(&shared, vec![id]).await?, is_raw)
 }
 
-fn found(traces: &[traces::Trace]) -> Result<Json<Value>, Error> {
+fn found(traces: &[traces::Trace], is_raw: bool) -> Result<Json<Value>, Error> {
     if traces.is_empty() {
         return Err(Problem::not_found("No traces found").into());
     }
-    let spans: Vec<&StoredSpan> = traces.iter().flat_map(|trace| &trace.spans).collect();
-    Ok(Json(json!({ "result": otlp::to_json(&otlp::request(spans)) })))
+    Ok(Json(json!({ "result": otlp::to_json(&warned::request(traces, is_raw)) })))
 }
 
 async fn summaries(State(shared): State<Shared>, uri: Uri) -> Result<Json<Value>, Error> {
-    let search = parameters::search(&Parameters::of(&uri))?;
+    let (search, _) = parameters::search(&Parameters::of(&uri))?;
     if search.is_impossible {
         return Ok(Json(json!({ "summaries": [] })));
     }
@@ -108,9 +108,9 @@ async fn summaries(State(shared): State<Shared>, uri: Uri) -> Result<Json<Value>
 
 async fn dependencies(State(shared): State<Shared>, uri: Uri) -> Result<Json<Value>, Error> {
     let (from, to) = parameters::range(&Parameters::of(&uri))?;
-    let edges = shared.query(move |store| async move { store.dependencies(from, to).await }).await?;
+    let edges = shared.dependencies(Some(from), Some(to)).await?;
     // 64-bit numbers are strings in protobuf's JSON.
-    let links = edges.into_iter().map(
+    let links = edges.iter().map(
         |edge| json!({ "parent": edge.parent, "child": edge.child, "callCount": edge.calls.to_string() }),
     );
     Ok(Json(json!({ "dependencies": links.collect::<Vec<Value>>() })))

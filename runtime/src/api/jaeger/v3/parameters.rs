@@ -7,7 +7,8 @@ use crate::api::jaeger::parameters::{Parameters, few_enough, string_map};
 use crate::api::jaeger::search::Search;
 use crate::api::problem::Problem;
 
-pub(super) fn search(given: &Parameters) -> Result<Search, Problem> {
+/// A search, and whether its traces are wanted raw: without warnings.
+pub(super) fn search(given: &Parameters) -> Result<(Search, bool), Problem> {
     let from = given.time(&["query.startTimeMin", "query.start_time_min"])?;
     let to = given.time(&["query.startTimeMax", "query.start_time_max"])?;
     let (Some(from), Some(to)) = (from, to) else {
@@ -25,8 +26,7 @@ pub(super) fn search(given: &Parameters) -> Result<Search, Problem> {
     }
     let mut search = Search::between(from, to);
     search.limited(given.depth(&["query.searchDepth", "query.search_depth", "query.num_traces"])?);
-    // Nothing is added to a trace, so there is nothing to leave out of a raw one.
-    given.flag(&["query.rawTraces", "query.raw_traces"])?;
+    let is_raw = given.flag(&["query.rawTraces", "query.raw_traces"])?;
 
     let value = |names: &[&'static str]| given.any(names).map(|(_, value)| value);
     let service = value(&["query.serviceName", "query.service_name"]);
@@ -56,22 +56,22 @@ pub(super) fn search(given: &Parameters) -> Result<Search, Problem> {
             ));
         }
         filter::apply(&mut search, text)?;
-        return Ok(search);
+        return Ok((search, is_raw));
     }
     search.named(service, operation);
     search.lasting(shortest, longest);
     for (key, value) in attributes {
         search.attribute(key, value);
     }
-    Ok(search)
+    Ok((search, is_raw))
 }
 
-/// The parameters beside a trace's id. The range is a hint for other stores, and only has to be one.
-pub(super) fn trace(given: &Parameters) -> Result<(), Problem> {
+/// The parameters beside a trace's id: the range is a hint for other stores, and only has to be one. Whether the trace is
+/// wanted raw.
+pub(super) fn trace(given: &Parameters) -> Result<bool, Problem> {
     given.time(&["startTime", "start_time"])?;
     given.time(&["endTime", "end_time"])?;
-    given.flag(&["rawTraces", "raw_traces"])?;
-    Ok(())
+    given.flag(&["rawTraces", "raw_traces"])
 }
 
 /// The time range of dependencies.
@@ -96,7 +96,7 @@ mod tests {
 
     const RANGE: &str = "query.startTimeMin=1970-01-01T00:00:01Z&query.startTimeMax=1970-01-01T00:00:02Z";
 
-    fn asked(query: &str) -> Result<Search, Problem> {
+    fn asked(query: &str) -> Result<(Search, bool), Problem> {
         search(&Parameters::of(&format!("/api/v3/traces?{query}").parse().unwrap()))
     }
 
@@ -115,11 +115,13 @@ mod tests {
         )
         .unwrap();
         assert_eq!(camel, snake);
+        let (camel, is_raw) = camel;
+        assert!(is_raw);
         assert_eq!(camel.filter.service.as_deref(), Some("shop"));
         assert_eq!(camel.depth, 7);
         let at = |s| UNIX_EPOCH + Duration::from_secs(s);
         assert_eq!(camel.filter.span_range, Some((at(1), at(2) + Duration::from_nanos(1))));
-        assert_eq!(asked(RANGE).unwrap().depth, 100);
+        assert_eq!(asked(RANGE).unwrap().0.depth, 100);
     }
 
     #[test]
