@@ -2,10 +2,13 @@
 
 use std::fmt;
 use std::future::Future;
+use std::sync::Arc;
 use std::time::SystemTime;
 
-use super::answer::{Maintained, StoreHealth, Written};
+use super::answer::{Maintained, StoreHealth};
+use super::batch::Fate;
 use super::error::StoreError;
+use super::gather::Gather;
 use super::span::StoredSpan;
 use super::sql::{Dialect, Row, Sql};
 
@@ -16,8 +19,14 @@ pub(crate) trait Backend: fmt::Debug + Send + Sync + 'static {
     /// Makes the schema, or brings it up to date; the version that it has then.
     fn migrate_schema(&self) -> impl Future<Output = Result<i32, StoreError>> + Send;
 
-    fn write_batch(&self, spans: Vec<StoredSpan>)
-    -> impl Future<Output = Result<Written, StoreError>> + Send;
+    /// Where batches wait that come while one is being written.
+    fn gather(&self) -> &Gather;
+
+    /// Writes the spans in one transaction and tells the fate of each.
+    fn write_batch(
+        &self,
+        spans: Arc<Vec<StoredSpan>>,
+    ) -> impl Future<Output = Result<Vec<Fate>, StoreError>> + Send;
 
     /// Runs a query on a connection that reads.
     fn rows(&self, sql: Sql) -> impl Future<Output = Result<Vec<Row>, StoreError>> + Send;

@@ -132,17 +132,48 @@ impl Known {
     }
 }
 
-/// Splits off the spans that cannot be stored: older than the retention, or more than a year ahead. They are never moved
-/// in time.
-pub(crate) fn split_by_age(
-    spans: &[StoredSpan],
-    now_ns: i64,
-    retention: Option<std::time::Duration>,
-) -> (Vec<&StoredSpan>, usize) {
-    const YEAR_NS: i64 = 366 * 86_400_000_000_000;
-    let oldest = retention.map_or(0, |retention| now_ns.saturating_sub(super::span::nanoseconds(retention)));
-    let newest = now_ns.saturating_add(YEAR_NS);
-    let fits: Vec<_> = spans.iter().filter(|span| (oldest..=newest).contains(&span.start_ns)).collect();
-    let rejected = spans.len() - fits.len();
-    (fits, rejected)
+/// What became of one span of a batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fate {
+    Inserted,
+    /// The same trace, span and start were there.
+    Duplicate,
+    Rejected,
+}
+
+/// Those of the spans that were inserted.
+pub(crate) fn inserted<'a>(spans: &[&'a StoredSpan], fates: &[Fate]) -> impl Iterator<Item = &'a StoredSpan> {
+    spans.iter().zip(fates).filter(|(_, fate)| **fate == Fate::Inserted).map(|(span, _)| *span)
+}
+
+/// The spans of a batch that can be stored, and where they stand in it.
+pub(crate) struct Fitting<'a> {
+    pub(crate) spans: Vec<&'a StoredSpan>,
+    places: Vec<usize>,
+    /// How many the batch has.
+    count: usize,
+}
+
+impl<'a> Fitting<'a> {
+    /// Without the spans that are older than the retention, or more than a year ahead. They are never moved in time.
+    pub(crate) fn new(spans: &'a [StoredSpan], now_ns: i64, retention: Option<std::time::Duration>) -> Self {
+        const YEAR_NS: i64 = 366 * 86_400_000_000_000;
+        let oldest =
+            retention.map_or(0, |retention| now_ns.saturating_sub(super::span::nanoseconds(retention)));
+        let newest = now_ns.saturating_add(YEAR_NS);
+        let fits = spans.iter().enumerate().filter(|(_, span)| (oldest..=newest).contains(&span.start_ns));
+        let (places, fitting) = fits.unzip();
+        Self { spans: fitting, places, count: spans.len() }
+    }
+
+    /// The fates of all spans of the batch, from those of the fitting ones.
+    pub(crate) fn all(&self, fates: &[Fate]) -> Vec<Fate> {
+        let mut all = vec![Fate::Rejected; self.count];
+        for (&place, &fate) in self.places.iter().zip(fates) {
+            if let Some(slot) = all.get_mut(place) {
+                *slot = fate;
+            }
+        }
+        all
+    }
 }

@@ -35,6 +35,7 @@ pub(crate) mod backend;
 mod batch;
 mod error;
 mod filter;
+mod gather;
 mod json;
 mod lift;
 mod matches;
@@ -255,7 +256,7 @@ impl<B: Backend> Store for B {
     }
 
     fn write(&self, spans: Vec<StoredSpan>) -> StoreFuture<'_, Written> {
-        Box::pin(self.write_batch(spans))
+        Box::pin(self.gather().write(spans, |spans| self.write_batch(spans)))
     }
 
     fn list(&self, filter: Filter, page: Page) -> StoreFuture<'_, TraceList> {

@@ -7,14 +7,11 @@ use tokio_postgres::{Client, Error};
 
 use super::copy::COLUMNS;
 use super::values::{Jsonb, Time, Uuid};
-use crate::store::batch::id_number;
+use crate::store::batch::{Fate, id_number};
 use crate::store::span::StoredSpan;
 
-/// Inserts what is not there; the spans that were inserted.
-pub(super) async fn insert<'s>(
-    client: &Client,
-    spans: &[&'s StoredSpan],
-) -> Result<Vec<&'s StoredSpan>, Error> {
+/// Inserts what is not there.
+pub(super) async fn insert(client: &Client, spans: &[&StoredSpan]) -> Result<Vec<Fate>, Error> {
     fn all<'s, T>(spans: &[&'s StoredSpan], of: impl Fn(&'s StoredSpan) -> T) -> Vec<T> {
         spans.iter().copied().map(of).collect()
     }
@@ -72,8 +69,10 @@ pub(super) async fn insert<'s>(
     for row in &rows {
         inserted.insert((row.try_get::<_, Uuid>(0)?.0, row.try_get::<_, i64>(1)?, row.try_get::<_, i64>(2)?));
     }
-    let is_new = |span: &&&StoredSpan| {
-        inserted.remove(&(span.trace_id.to_bytes(), id_number(span.span_id), span.start_ns))
+    // Of a span that stands in the batch twice, the first is the one that was inserted.
+    let fate = |span: &&StoredSpan| {
+        let is_new = inserted.remove(&(span.trace_id.to_bytes(), id_number(span.span_id), span.start_ns));
+        if is_new { Fate::Inserted } else { Fate::Duplicate }
     };
-    Ok(spans.iter().filter(is_new).copied().collect())
+    Ok(spans.iter().map(fate).collect())
 }

@@ -1,4 +1,4 @@
-//! The store in PostgreSQL 14 or newer: one connection that writes, a few that read.
+//! The store in PostgreSQL 14 or newer: a connection or two that write, a few that read.
 
 mod calendar;
 mod connection;
@@ -14,14 +14,15 @@ mod write;
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
-use tokio::sync::Mutex;
-
 use self::connection::{Pool, Target, failed};
-use super::answer::{Maintained, StoreHealth, Written};
+use super::answer::{Maintained, StoreHealth};
 use super::backend::Backend;
+use super::batch::Fate;
 use super::error::StoreError;
+use super::gather::Gather;
 use super::migration::{Migration, newest};
 use super::options::StoreOptions;
 use super::span::{StoredSpan, time_ns};
@@ -34,15 +35,19 @@ pub(crate) const MIGRATIONS: &[Migration] =
 /// Queries that run at once.
 const READERS: usize = 4;
 
+/// Transactions that are written at once: while one waits for the disk, or for us to encode its rows, the other one works.
+const WRITERS: usize = 2;
+
 /// A database, and the connections to it.
 pub(crate) struct Postgres {
     options: StoreOptions,
     target: Target,
     /// Where migrations go.
     migrations: Target,
-    /// Taken out while a batch is written: what is dropped halfway is never used again.
-    writer: Mutex<Option<write::Writer>>,
+    /// Those that rest. They are taken out while they write: what is dropped halfway is never used again.
+    writers: Mutex<Vec<write::Writer>>,
     readers: Pool,
+    gather: Gather,
     /// The schema was seen to be there.
     is_ready: AtomicBool,
 }
@@ -61,10 +66,15 @@ impl Postgres {
             readers: Pool::new(target.clone(), READERS, options.query_timeout),
             target,
             migrations,
-            writer: Mutex::new(None),
+            writers: Mutex::default(),
+            gather: Gather::new(WRITERS),
             is_ready: AtomicBool::new(false),
             options,
         })
+    }
+
+    fn writers(&self) -> MutexGuard<'_, Vec<write::Writer>> {
+        self.writers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Before the first use: the schema.
@@ -97,16 +107,20 @@ impl Backend for Postgres {
         Ok(version)
     }
 
-    async fn write_batch(&self, spans: Vec<StoredSpan>) -> Result<Written, StoreError> {
+    fn gather(&self) -> &Gather {
+        &self.gather
+    }
+
+    async fn write_batch(&self, spans: Arc<Vec<StoredSpan>>) -> Result<Vec<Fate>, StoreError> {
         self.ready().await?;
-        let mut place = self.writer.lock().await;
-        let mut writer = match place.take().filter(write::Writer::is_usable) {
+        let resting = self.writers().pop();
+        let mut writer = match resting.filter(write::Writer::is_usable) {
             Some(writer) => writer,
             None => write::Writer::new(self.target.connect().await?, self.options.partition),
         };
         let written = writer.write(&spans, time_ns(SystemTime::now()), self.options.retention).await;
         if writer.is_usable() {
-            *place = Some(writer);
+            self.writers().push(writer);
         }
         written
     }

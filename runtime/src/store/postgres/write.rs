@@ -9,8 +9,7 @@ use super::connection::failed;
 use super::copy::{COLUMNS, encode};
 use super::insert::insert;
 use super::{class, partition, summary};
-use crate::store::answer::Written;
-use crate::store::batch::{Known, split_by_age, summaries};
+use crate::store::batch::{Fate, Fitting, Known, inserted, summaries};
 use crate::store::error::StoreError;
 use crate::store::options::Partition;
 use crate::store::span::StoredSpan;
@@ -51,10 +50,11 @@ impl Writer {
         spans: &[StoredSpan],
         now_ns: i64,
         retention: Option<Duration>,
-    ) -> Result<Written, StoreError> {
-        let (fits, rejected) = split_by_age(spans, now_ns, retention);
-        let mut written = Written { rejected, ..Written::default() };
-        let mut parts = vec![(fits.as_slice(), Way::Copy)];
+    ) -> Result<Vec<Fate>, StoreError> {
+        let fitting = Fitting::new(spans, now_ns, retention);
+        // Parts are written from the left to the right, so this grows with them.
+        let mut fates = Vec::with_capacity(fitting.spans.len());
+        let mut parts = vec![(fitting.spans.as_slice(), Way::Copy)];
         let mut partitions_made = 0;
         while let Some((part, way)) = parts.pop() {
             if part.is_empty() {
@@ -62,9 +62,8 @@ impl Writer {
             }
             let way = if self.copies { way } else { Way::Insert };
             let error = match self.transaction(part, way, now_ns).await {
-                Ok(inserted) => {
-                    written.inserted += inserted;
-                    written.duplicate += part.len() - inserted;
+                Ok(written) => {
+                    fates.extend(written);
                     continue;
                 }
                 Err(error) => error,
@@ -89,15 +88,15 @@ impl Writer {
                     parts.push((right, way));
                     parts.push((left, way));
                 }
-                (_, "22" | "54") => written.rejected += 1,
+                (_, "22" | "54") => fates.push(Fate::Rejected),
                 _ => return Err(failed(error)),
             }
         }
-        Ok(written)
+        Ok(fitting.all(&fates))
     }
 
-    /// One part in one transaction, which is ended in any case; how many spans it inserted.
-    async fn transaction(&mut self, part: &[&StoredSpan], way: Way, now_ns: i64) -> Result<usize, Error> {
+    /// One part in one transaction, which is ended in any case.
+    async fn transaction(&mut self, part: &[&StoredSpan], way: Way, now_ns: i64) -> Result<Vec<Fate>, Error> {
         self.is_clean = false;
         let done = self.statements(part, way, now_ns).await;
         if done.is_err() {
@@ -109,20 +108,20 @@ impl Writer {
         done
     }
 
-    async fn statements(&mut self, part: &[&StoredSpan], way: Way, now_ns: i64) -> Result<usize, Error> {
+    async fn statements(&mut self, part: &[&StoredSpan], way: Way, now_ns: i64) -> Result<Vec<Fate>, Error> {
         if way == Way::Copy && self.copy.is_none() {
             let sql = format!("copy execution_traces ({COLUMNS}) from stdin (format binary)");
             self.copy = Some(self.client.prepare(&sql).await?);
         }
         self.client.batch_execute("begin").await?;
-        let inserted = match (&self.copy, way) {
+        let fates = match (&self.copy, way) {
             (Some(copy), Way::Copy) => {
                 copy_in(&self.client, copy, part).await?;
-                part.to_vec()
+                vec![Fate::Inserted; part.len()]
             }
             _ => insert(&self.client, part).await?,
         };
-        let summaries = summaries(inserted.iter().copied());
+        let summaries = summaries(inserted(part, &fates));
         if !summaries.is_empty() {
             summary::upsert(&self.client, &summaries).await?;
         }
@@ -130,7 +129,7 @@ impl Writer {
         summary::note(&self.client, &news).await?;
         self.client.batch_execute("commit").await?;
         self.known.learn(news);
-        Ok(inserted.len())
+        Ok(fates)
     }
 }
 

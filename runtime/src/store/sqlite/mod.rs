@@ -12,14 +12,17 @@ mod write;
 
 use std::fmt;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::SystemTime;
 
 use self::connection::{failed, open_to_read, open_to_write};
 use self::threads::Threads;
-use super::answer::{Maintained, StoreHealth, Written};
+use super::answer::{Maintained, StoreHealth};
 use super::backend::Backend;
+use super::batch::Fate;
 use super::error::StoreError;
+use super::gather::Gather;
 use super::migration::{Migration, newest};
 use super::options::StoreOptions;
 use super::span::{StoredSpan, time_ns};
@@ -38,6 +41,7 @@ pub(crate) struct Sqlite {
     path: PathBuf,
     writer: Threads<write::Writer>,
     readers: Threads<rusqlite::Connection>,
+    gather: Gather,
     /// The schema was seen to be there.
     is_ready: AtomicBool,
 }
@@ -58,6 +62,7 @@ impl Sqlite {
             readers: Threads::new("throughline-sqlite-read", READERS, move || {
                 open_to_read(&to_read, timeout)
             }),
+            gather: Gather::new(1),
             path,
             options,
             is_ready: AtomicBool::new(false),
@@ -92,7 +97,11 @@ impl Backend for Sqlite {
         Ok(version)
     }
 
-    async fn write_batch(&self, spans: Vec<StoredSpan>) -> Result<Written, StoreError> {
+    fn gather(&self) -> &Gather {
+        &self.gather
+    }
+
+    async fn write_batch(&self, spans: Arc<Vec<StoredSpan>>) -> Result<Vec<Fate>, StoreError> {
         self.ready().await?;
         let retention = self.options.retention;
         self.writer.run(move |writer| writer.write(&spans, time_ns(SystemTime::now()), retention)).await

@@ -6,8 +6,7 @@ use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 
 use super::MIGRATIONS;
 use super::connection::{failed, patiently, version};
-use crate::store::answer::Written;
-use crate::store::batch::{Known, News, Summary, id_number, split_by_age, summaries};
+use crate::store::batch::{Fate, Fitting, Known, News, Summary, id_number, inserted, summaries};
 use crate::store::error::StoreError;
 use crate::store::migration::{missing, newest};
 use crate::store::span::StoredSpan;
@@ -61,15 +60,15 @@ impl Writer {
         spans: &[StoredSpan],
         now_ns: i64,
         retention: Option<Duration>,
-    ) -> Result<Written, StoreError> {
-        let (fits, rejected) = split_by_age(spans, now_ns, retention);
+    ) -> Result<Vec<Fate>, StoreError> {
+        let fitting = Fitting::new(spans, now_ns, retention);
         let transaction =
             patiently(|| Transaction::new_unchecked(&self.connection, TransactionBehavior::Immediate))?;
-        let news = self.known.news(fits.iter().copied(), now_ns);
-        let inserted = write(&transaction, &fits, &news, now_ns).map_err(failed)?;
+        let news = self.known.news(fitting.spans.iter().copied(), now_ns);
+        let fates = write(&transaction, &fitting.spans, &news, now_ns).map_err(failed)?;
         transaction.commit().map_err(failed)?;
         self.known.learn(news);
-        Ok(Written { inserted, duplicate: fits.len() - inserted, rejected })
+        Ok(fitting.all(&fates))
     }
 }
 
@@ -78,9 +77,9 @@ fn write(
     spans: &[&StoredSpan],
     news: &News,
     now_ns: i64,
-) -> rusqlite::Result<usize> {
+) -> rusqlite::Result<Vec<Fate>> {
     let now_us = now_ns / 1_000;
-    let mut inserted = Vec::with_capacity(spans.len());
+    let mut fates = Vec::with_capacity(spans.len());
     let mut insert = transaction.prepare_cached(
         "insert into execution_traces (trace_id, span_id, parent_span_id, operation_name, service_name, kind, status, \
          error_message, error_type, start_ns, duration_ns, task_id, plan_id, agent_id, tool_id, attributes, events, links, \
@@ -117,11 +116,9 @@ fn write(
             span.dropped_links,
             now_us,
         ])?;
-        if changed == 1 {
-            inserted.push(*span);
-        }
+        fates.push(if changed == 1 { Fate::Inserted } else { Fate::Duplicate });
     }
-    for summary in summaries(inserted.iter().copied()) {
+    for summary in summaries(inserted(spans, &fates)) {
         upsert(transaction, &summary)?;
     }
     let mut operation = transaction.prepare_cached(
@@ -138,7 +135,7 @@ fn write(
     for row in &news.resources {
         resource.execute(params![row.id, row.resource_json, row.scope_json, now_us])?;
     }
-    Ok(inserted.len())
+    Ok(fates)
 }
 
 /// Most spans have neither events nor links.
