@@ -55,9 +55,11 @@ impl TraceSummary {
 pub struct TraceList {
     /// The traces.
     pub traces: Vec<TraceSummary>,
-    /// How many there are in the whole list, 10,000 at most; `None` when they were not counted.
+    /// How many there are in the whole list; `None` when they were not counted. Counting takes no longer than listing, so it
+    /// looks at 10,000 traces, or, where the filter asks for a span, at the newest 10,000 spans of the operation, service,
+    /// id or error that it names, or at the newest 2,000 traces where it names none.
     pub total: Option<u64>,
-    /// Whether there are more than `total`.
+    /// Whether there may be more than `total`.
     pub total_capped: bool,
     /// Where the next part begins; `None` at the end.
     pub next: Option<TraceCursor>,

@@ -11,6 +11,7 @@ crate::on_both!(
     batching_does_not_change_a_summary,
     orphans_are_counted_and_adopted,
     many_writers_of_one_trace_lose_nothing,
+    batches_at_once_are_told_apart,
     empty_batch_is_no_error,
 );
 
@@ -175,6 +176,31 @@ async fn many_writers_of_one_trace_lose_nothing(f: Fixture) {
     for trace in 1..=10_u128 {
         assert_eq!(f.store.trace(TraceId::from(trace)).await.unwrap().unwrap().span_count, 40);
     }
+}
+
+// They share transactions; each hears of its own spans alone.
+async fn batches_at_once_are_told_apart(f: Fixture) {
+    let batch = |number: u64| {
+        let own = (1..=number).map(|id| span(u128::from(number), id, 0, begin()));
+        let shared = span(1_000, 1, 0, begin());
+        let too_old = span(2_000, number, 0, std::time::UNIX_EPOCH + ms(1));
+        rows(own.chain([shared, too_old]))
+    };
+    let sent: Vec<_> = (1..=20_u64)
+        .map(|number| {
+            let (store, spans) = (f.store.clone(), batch(number));
+            tokio::spawn(async move { (number, store.write(spans).await.unwrap()) })
+        })
+        .collect();
+    let mut shared = 0;
+    for sent in sent {
+        let (number, written) = sent.await.unwrap();
+        let own = usize::try_from(number).unwrap();
+        let is_first = written.inserted == own + 1;
+        shared += usize::from(is_first);
+        assert_eq!(counts(written), (own + usize::from(is_first), usize::from(!is_first), 1));
+    }
+    assert_eq!(shared, 1, "the span that all had was stored once");
 }
 
 async fn empty_batch_is_no_error(f: Fixture) {

@@ -10,6 +10,7 @@ use std::collections::HashMap;
 
 use opentelemetry::trace::TraceId;
 
+use super::count::{Count, count};
 use super::spans::{columns, read};
 use super::wanted::Wanted;
 use crate::store::answer::{TraceList, TraceSummary};
@@ -19,11 +20,8 @@ use crate::store::filter::{Filter, Page};
 use crate::store::span::StoredSpan;
 use crate::store::sql::{Row, Sql};
 
-/// Entries of an index that are read before the other way is taken.
-const MOST_ENTRIES: usize = 3_000;
-
-/// Lists are counted up to here.
-const MOST_COUNTED: i64 = 10_000;
+/// Entries of an index that are read: at first, and before the other way is taken.
+const MOST_ENTRIES: [usize; 2] = [400, 3_000];
 
 pub(in crate::store) async fn list<B: Backend>(
     backend: &B,
@@ -34,11 +32,15 @@ pub(in crate::store) async fn list<B: Backend>(
     if wanted.is_nothing() {
         return Ok(TraceList { total: page.count.then_some(0), ..TraceList::default() });
     }
-    let found = if wanted.filter.asks_for_a_span() && wanted.filter.is_indexed() {
-        by_index(backend, &wanted, &page).await?
-    } else {
-        None
-    };
+    let mut found = None;
+    if wanted.filter.asks_for_a_span() && wanted.filter.is_indexed() {
+        for most in MOST_ENTRIES {
+            found = by_index(backend, &wanted, &page, most).await?;
+            if found.is_some() {
+                break;
+            }
+        }
+    }
     let found = match found {
         Some(found) => found,
         None => by_walk(backend, &wanted, &page).await?,
@@ -49,7 +51,7 @@ pub(in crate::store) async fn list<B: Backend>(
 /// Summaries of one page, one more than it takes if there are more, and the count.
 struct Found {
     summaries: Vec<TraceSummary>,
-    total: Option<(u64, bool)>,
+    total: Option<Count>,
 }
 
 /// The summary's columns, in the order in which [`summary`] reads them.
@@ -79,6 +81,7 @@ async fn by_index<B: Backend>(
     backend: &B,
     wanted: &Wanted,
     page: &Page,
+    most: usize,
 ) -> Result<Option<Found>, StoreError> {
     let mut sql = Sql::new(backend.dialect(), "select start_ns, trace_id from execution_traces where true");
     wanted.spans(&mut sql, "");
@@ -87,9 +90,9 @@ async fn by_index<B: Backend>(
         sql.starts("", ">=", from);
     }
     sql.push(sql.dialect.pick(" order by start_time desc limit ", " order by start_ns desc limit "));
-    sql.int(i64::try_from(MOST_ENTRIES).unwrap_or(i64::MAX));
+    sql.int(i64::try_from(most).unwrap_or(i64::MAX));
     let mut entries = backend.rows(sql).await?;
-    let is_all = entries.len() < MOST_ENTRIES;
+    let is_all = entries.len() < most;
     let mut known_from = i64::MIN;
     let mut ids: Vec<TraceId> = Vec::with_capacity(entries.len());
     for row in &mut entries {
@@ -148,7 +151,8 @@ async fn summaries_of<B: Backend>(
     Ok(summaries)
 }
 
-fn in_range(sql: &mut Sql, wanted: &Wanted) {
+/// ` and .. and ..` on summaries: everything that is not asked of a span.
+pub(super) fn in_range(sql: &mut Sql, wanted: &Wanted) {
     if let Some(id) = wanted.filter.trace_id {
         sql.push(" and s.trace_id = ").trace(id);
     }
@@ -164,16 +168,11 @@ fn in_range(sql: &mut Sql, wanted: &Wanted) {
     }
 }
 
-/// ` and exists (..)`, if the filter asks for a span at all.
-fn has_span(sql: &mut Sql, wanted: &Wanted) {
-    if !wanted.filter.asks_for_a_span() {
-        return;
-    }
+/// `exists (..)`: whether a trace has such a span.
+pub(super) fn span_exists(sql: &mut Sql, wanted: &Wanted) {
     // Without statistics SQLite would take the index of the condition, and read all of it for each trace.
     let index = sql.dialect.pick("", " indexed by execution_traces_span");
-    sql.push(" and exists (select 1 from execution_traces e")
-        .push(index)
-        .push(" where e.trace_id = s.trace_id");
+    sql.push("exists (select 1 from execution_traces e").push(index).push(" where e.trace_id = s.trace_id");
     // PostgreSQL then looks into the partitions of the trace's own time alone.
     sql.push(sql.dialect.pick(
         " and e.start_time >= timestamptz 'epoch' + (s.start_ns / 1000) * interval '1 microsecond' \
@@ -194,7 +193,10 @@ async fn by_walk<B: Backend>(backend: &B, wanted: &Wanted, page: &Page) -> Resul
         // The index is on both columns together; this half of the condition is its range.
         sql.push(" and s.start_ns <= ").int(after.start_ns);
     }
-    has_span(&mut sql, wanted);
+    if wanted.filter.asks_for_a_span() {
+        sql.push(" and ");
+        span_exists(&mut sql, wanted);
+    }
     sql.push(" order by s.start_ns desc, s.trace_id desc limit ");
     sql.int(i64::try_from(page.limit.saturating_add(1)).unwrap_or(i64::MAX));
     sql.push(" offset ").int(i64::try_from(page.offset).unwrap_or(i64::MAX));
@@ -203,27 +205,18 @@ async fn by_walk<B: Backend>(backend: &B, wanted: &Wanted, page: &Page) -> Resul
     Ok(Found { summaries, total })
 }
 
-/// How many traces there are, and whether there are more than that.
-async fn count<B: Backend>(backend: &B, wanted: &Wanted) -> Result<(u64, bool), StoreError> {
-    let mut sql =
-        Sql::new(backend.dialect(), "select count(*) from (select 1 from trace_summaries s where true");
-    in_range(&mut sql, wanted);
-    has_span(&mut sql, wanted);
-    // Counted in the order of the list: the newest traces are the ones in memory.
-    sql.push(" order by s.start_ns desc, s.trace_id desc limit ").int(MOST_COUNTED + 1).push(") counted");
-    let count = backend.rows(sql).await?.first_mut().map_or(0, Row::int);
-    Ok((u64::try_from(count.min(MOST_COUNTED)).unwrap_or(0), count > MOST_COUNTED))
-}
-
 async fn finish<B: Backend>(backend: &B, found: Found, page: &Page) -> Result<TraceList, StoreError> {
     let Found { summaries: mut traces, total } = found;
     let more = traces.len() > page.limit;
     traces.truncate(page.limit);
     let next = traces.last().filter(|_| more).map(TraceSummary::cursor);
+    // There are as many as can be seen, whatever the bounded count says.
+    let seen = page.offset.saturating_add(traces.len()).saturating_add(usize::from(more));
+    let seen = if page.after.is_none() && !traces.is_empty() { seen as u64 } else { 0 };
     complete(backend, &mut traces).await?;
     Ok(TraceList {
         traces,
-        total: total.map(|(total, _)| total),
+        total: total.map(|(total, _)| total.max(seen)),
         total_capped: total.is_some_and(|(_, capped)| capped),
         next,
     })

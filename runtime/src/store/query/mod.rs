@@ -1,6 +1,7 @@
 //! The queries, once for both databases.
 
 mod attributes;
+mod count;
 mod dependencies;
 mod list;
 mod names;

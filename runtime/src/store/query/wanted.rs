@@ -61,6 +61,35 @@ impl Wanted {
         }
     }
 
+    /// Whether anything is asked of a trace itself.
+    pub(super) fn is_bound_to_traces(&self) -> bool {
+        let filter = &self.filter;
+        filter.from.is_some()
+            || filter.to.is_some()
+            || filter.trace_id.is_some()
+            || filter.span_range.is_some()
+    }
+
+    /// ` and ..` on spans: the one condition of which the index is likely to lead to the fewest.
+    pub(super) fn leading(&self, sql: &mut Sql) {
+        let filter = &self.filter;
+        let is_error =
+            matches!(filter.outcome, Some(Outcome::Error | Outcome::Timeout)) || filter.status == Some(2);
+        if let Some((column, id)) =
+            IDS.iter().zip(&filter.ids).find_map(|(column, id)| Some((column, id.as_ref()?)))
+        {
+            sql.push(" and ").push(column).push(" = ").string(id);
+        } else if is_error {
+            sql.push(" and status = 2");
+        } else if let Some(operation) = &filter.operation {
+            sql.push(" and operation_name = ").string(operation);
+        } else if let Some(names) = &self.operations {
+            one_of(sql, "operation_name", names);
+        } else if let Some(service) = &filter.service {
+            sql.push(" and service_name = ").string(service);
+        }
+    }
+
     /// ` and .. and ..` on spans: everything but the time range.
     pub(super) fn spans(&self, sql: &mut Sql, alias: &str) {
         let filter = &self.filter;
@@ -73,11 +102,7 @@ impl Wanted {
             }
         }
         if let Some(names) = &self.operations {
-            sql.push(" and ").push(alias).push("operation_name in (");
-            for (index, name) in names.iter().enumerate() {
-                sql.push(if index > 0 { ", " } else { "" }).string(name);
-            }
-            sql.push(if names.is_empty() { "null)" } else { ")" });
+            one_of(sql, &format!("{alias}operation_name"), names);
         }
         if let Some(outcome) = filter.outcome {
             sql.push(" and ");
@@ -124,6 +149,14 @@ impl Wanted {
             sql.starts(alias, ">=", time_ns(from)).starts(alias, "<", time_ns(to));
         }
     }
+}
+
+fn one_of(sql: &mut Sql, column: &str, names: &[String]) {
+    sql.push(" and ").push(column).push(" in (");
+    for (index, name) in names.iter().enumerate() {
+        sql.push(if index > 0 { ", " } else { "" }).string(name);
+    }
+    sql.push(if names.is_empty() { "null)" } else { ")" });
 }
 
 /// Whether a span that failed timed out.
