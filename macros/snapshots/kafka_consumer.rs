@@ -25,18 +25,22 @@ async fn handle(order: M, attempt: u8) -> Result<(), Error> {
                     &mut span,
                     &mut measure,
                     &order,
-                    || {
-                        ::throughline::__private::kafka::ProcessOptions::new()
-                            .group("billing")
-                            .key(::throughline::__private::kafka::KeyText::Off)
-                            .headers(const {
-                                &[
-                                    ::throughline::__private::kafka::CapturedHeader::new(
-                                        "x-flow",
-                                        "throughline.messaging.header.x-flow",
-                                    ),
-                                ]
-                            })
+                    {
+                        static OPTIONS: ::throughline::__private::kafka::ConstantOptions = ::throughline::__private::kafka::ConstantOptions::new(||
+                        {
+                            ::throughline::__private::kafka::ProcessOptions::new()
+                                .group("billing")
+                                .key(::throughline::__private::kafka::KeyText::Off)
+                                .headers(const {
+                                    &[
+                                        ::throughline::__private::kafka::CapturedHeader::new(
+                                            "x-flow",
+                                            "throughline.messaging.header.x-flow",
+                                        ),
+                                    ]
+                                })
+                        });
+                        &OPTIONS
                     },
                 ) {
                     ::throughline::__private::kafka::set(

@@ -5,6 +5,7 @@
 use crate::args::{Args, ErrMode, Kind, Name, Returns};
 use crate::fields::{Field, Mode, Value, as_str_literal};
 use crate::item::{Function, Returned, is_infer, is_static_str, nameable};
+use crate::kafka;
 use crate::kafka_producer::{self, Producer};
 use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
@@ -338,7 +339,17 @@ impl Plan<'_> {
             };
             let rt = private_at(self.args, message.span());
             let at = Span::mixed_site().located_at(message.span());
-            return quote_spanned!(at=> #rt::kafka::#call(&mut #span, &mut #measure, &#message, || #options));
+            let options = if !batch && kafka::are_constant(self.args) {
+                let name = ours("OPTIONS", message.span());
+                let rt = private(self.args);
+                quote!({
+                    static #name: #rt::kafka::ConstantOptions = #rt::kafka::ConstantOptions::new(|| #options);
+                    &#name
+                })
+            } else {
+                quote!(|| #options)
+            };
+            return quote_spanned!(at=> #rt::kafka::#call(&mut #span, &mut #measure, &#message, #options));
         }
         if let Opening::Producer(producer) = &self.opening {
             let producing = ours("producing", Span::call_site());

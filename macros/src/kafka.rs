@@ -458,6 +458,21 @@ pub(crate) fn options(args: &Args, rt: &TokenStream, ty: &str) -> TokenStream {
     quote!(#rt::kafka::#ty::new() #name #(#settings)* #links #scope)
 }
 
+/// Whether the options are the same for each call: all that was written is literal.
+pub(crate) fn are_constant(args: &Args) -> bool {
+    let is_literal = |value: &Expr| matches!(value, Expr::Lit(_));
+    let settings_are = args.kafka.0.iter().all(|setting| match setting {
+        Setting::Text(_, value) => is_literal(value),
+        // A path may be that of a generic parameter, of which no static can be made.
+        Setting::KeyWith(_) => false,
+        _ => true,
+    });
+    settings_are
+        && args.links.is_none()
+        && args.scope.as_ref().is_none_or(is_literal)
+        && matches!(args.name, None | Some(Name::Literal(_)))
+}
+
 impl Setting {
     fn call(&self, rt: &TokenStream) -> TokenStream {
         match self {

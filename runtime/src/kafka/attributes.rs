@@ -1,6 +1,7 @@
 //! Names of attributes, and the values that producer and consumer spans share.
 
 use std::borrow::Cow;
+use std::sync::LazyLock;
 
 use opentelemetry::KeyValue;
 use rdkafka::config::ClientConfig;
@@ -49,9 +50,17 @@ pub(super) fn key(key: Option<&[u8]>, text: KeyText) -> Option<KeyValue> {
     text.map(|text| KeyValue::new(KEY, text))
 }
 
+/// The numbers of most partitions as text, which no attribute then has to make again.
+static PARTITIONS: LazyLock<Vec<String>> =
+    LazyLock::new(|| (0..256).map(|number| number.to_string()).collect());
+
 /// kafka.md A-11: the partition is a string.
 pub(super) fn partition(partition: i32) -> Option<KeyValue> {
-    (partition >= 0).then(|| KeyValue::new(PARTITION, partition.to_string()))
+    let number = usize::try_from(partition).ok()?;
+    Some(match PARTITIONS.get(number) {
+        Some(text) => KeyValue::new(PARTITION, text.as_str()),
+        None => KeyValue::new(PARTITION, number.to_string()),
+    })
 }
 
 /// kafka.md A-10: the offset is a number; failures report one below zero.

@@ -1,109 +1,176 @@
-//! Name and attributes that the process spans of one handler have in common for a partition: made once per thread.
+//! Name and attributes that the process spans of one handler have in common for a topic: made once.
 
 use std::borrow::Cow;
 use std::cell::RefCell;
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::ptr;
+use std::sync::{LazyLock, Mutex, PoisonError};
 
-use opentelemetry::{KeyValue, StringValue, Value};
+use opentelemetry::KeyValue;
 
 use super::attributes;
+use super::consumer::{Said, WORDING};
 use super::options::ProcessOptions;
-use crate::span::given::Given;
+use crate::span::message::Given;
 
-/// Kept per thread: handlers times partitions. What is above it is made again each time.
-const MOST: usize = 64;
+/// Handlers times topics whose spans share what they have in common. It is kept for good, so there is an end to it.
+const MOST: usize = 512;
+/// Of which a thread remembers so many.
+const MOST_OF_A_THREAD: usize = 64;
 
-/// What all of it depends on, and it.
-struct Known {
+/// What all of it depends on.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Key {
     operation: Cow<'static, str>,
-    topic: String,
+    topic: Cow<'static, str>,
     template: Option<Cow<'static, str>>,
     group: Option<Cow<'static, str>>,
     client_id: Option<Cow<'static, str>>,
     server: Option<(Cow<'static, str>, u16)>,
-    partition: i32,
-    given: Arc<Given>,
+}
+
+/// What a thread remembers.
+struct Known {
+    /// Options that are constant are told by their place. `None`: by what they say.
+    constant: Option<*const ProcessOptions>,
+    key: Key,
+    given: &'static Given,
 }
 
 thread_local! {
     static KNOWN: RefCell<Vec<Known>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Name and attributes of the process span of a message of this partition (kafka.md S-1, A-16).
-pub(super) fn given(options: &ProcessOptions, topic: &str, partition: i32) -> Arc<Given> {
+static ALL: LazyLock<Mutex<HashMap<Key, &'static Given>>> = LazyLock::new(Mutex::default);
+
+/// Name and attributes of the process span of a message of this topic (kafka.md S-1, A-16). `None`: there are too many
+/// handlers or topics already.
+#[inline]
+pub(super) fn given(options: &Said, topic: &str) -> Option<&'static Given> {
     let found = KNOWN.try_with(|known| {
         let mut known = known.try_borrow_mut().ok()?;
-        let at = known.iter().position(|known| known.is(options, topic, partition))?;
+        let at = known.iter().position(|known| known.is(options, topic))?;
         if at > 0 {
-            // Records come by partition: what was found now is what is looked for next.
+            // Records come one topic after the other: what was found now is what is looked for next.
             known.swap(0, at);
         }
-        known.first().map(|known| Arc::clone(&known.given))
+        known.first().map(|known| known.given)
     });
     match found {
-        Ok(Some(given)) => given,
-        _ => learn(options, topic, partition),
+        Ok(Some(given)) => Some(given),
+        _ => learn(options, topic),
     }
 }
 
 #[cold]
-fn learn(options: &ProcessOptions, topic: &str, partition: i32) -> Arc<Given> {
-    let ProcessOptions { operation, template, group, client_id, server, .. } = options;
-    let mut all = common(options, Some(topic));
-    all.extend(attributes::partition(partition));
-    let destination = template.as_deref().unwrap_or(topic);
-    let all = all.into_iter().map(|attribute| KeyValue::new(attribute.key, shared(attribute.value)));
-    let given = Arc::new(Given::new(format!("{operation} {destination}"), all.collect()));
-    let known = Known {
-        operation: operation.clone(),
-        topic: topic.to_owned(),
-        template: template.clone(),
-        group: group.clone(),
-        client_id: client_id.clone(),
-        server: server.clone(),
-        partition,
-        given: Arc::clone(&given),
+fn learn(options: &Said, topic: &str) -> Option<&'static Given> {
+    let key = Key::of(options, topic);
+    let given = {
+        let mut all = ALL.lock().unwrap_or_else(PoisonError::into_inner);
+        let has_room = all.len() < MOST;
+        match all.get(&key) {
+            Some(given) => *given,
+            None if has_room => {
+                let given = make(options, topic);
+                all.insert(key.clone(), given);
+                given
+            }
+            None => return None,
+        }
     };
-    let _ = KNOWN.try_with(|all| {
-        if let Ok(mut all) = all.try_borrow_mut() {
-            all.truncate(MOST - 1);
-            all.insert(0, known);
+    let _ = KNOWN.try_with(|known| {
+        if let Ok(mut known) = known.try_borrow_mut() {
+            known.truncate(MOST_OF_A_THREAD - 1);
+            let constant = options.constant().map(ptr::from_ref);
+            known.insert(0, Known { constant, key, given });
         }
     });
-    given
+    Some(given)
 }
 
-/// A value whose copies share its text.
-fn shared(value: Value) -> Value {
-    match value {
-        Value::String(text) => Value::String(StringValue::from(Arc::<str>::from(text.as_str()))),
-        other => other,
+fn make(options: &ProcessOptions, topic: &str) -> &'static Given {
+    let given = Given::new(
+        leaked(name(options, Some(topic))),
+        common(options, Some(topic), |text| Cow::Borrowed(leaked(text))),
+        WORDING,
+    );
+    Box::leak(Box::new(given))
+}
+
+/// For as long as the program runs; [`MOST`] bounds how much there is of it.
+fn leaked(text: Cow<'static, str>) -> &'static str {
+    match text {
+        Cow::Borrowed(text) => text,
+        Cow::Owned(text) => Box::leak(text.into_boxed_str()),
+    }
+}
+
+impl Key {
+    fn of(options: &ProcessOptions, topic: &str) -> Self {
+        let ProcessOptions { operation, template, group, client_id, server, .. } = options;
+        Key {
+            operation: operation.clone(),
+            topic: Cow::Owned(topic.to_owned()),
+            template: template.clone(),
+            group: group.clone(),
+            client_id: client_id.clone(),
+            server: server.clone(),
+        }
     }
 }
 
 impl Known {
-    fn is(&self, options: &ProcessOptions, topic: &str, partition: i32) -> bool {
-        self.partition == partition
-            && self.topic == topic
-            && self.operation == options.operation
-            && self.template == options.template
-            && self.group == options.group
-            && self.client_id == options.client_id
-            && self.server == options.server
+    #[inline]
+    fn is(&self, options: &Said, topic: &str) -> bool {
+        let is_handler = match (self.constant, options.constant()) {
+            (Some(known), Some(options)) => ptr::eq(known, options),
+            (None, None) => self.says(options),
+            _ => false,
+        };
+        is_handler && self.key.topic == topic
+    }
+
+    fn says(&self, options: &ProcessOptions) -> bool {
+        self.key.operation == options.operation
+            && self.key.template == options.template
+            && self.key.group == options.group
+            && self.key.client_id == options.client_id
+            && self.key.server == options.server
     }
 }
 
-/// kafka.md A-16: what samplers see.
-pub(super) fn common(options: &ProcessOptions, topic: Option<&str>) -> Vec<KeyValue> {
+/// kafka.md S-1.
+pub(super) fn name(options: &ProcessOptions, topic: Option<&str>) -> Cow<'static, str> {
+    let operation = &options.operation;
+    match options.template.as_deref().or(topic) {
+        Some(destination) => Cow::Owned(format!("{operation} {destination}")),
+        None => operation.clone(),
+    }
+}
+
+/// kafka.md A-16: what samplers see, but for the partition. `keep` says what becomes of each text.
+pub(super) fn common(
+    options: &ProcessOptions,
+    topic: Option<&str>,
+    keep: impl Fn(Cow<'static, str>) -> Cow<'static, str>,
+) -> Vec<KeyValue> {
     let mut given = Vec::with_capacity(10);
-    given.extend(attributes::operation(options.operation.clone(), "process"));
-    given.extend(topic.map(|topic| KeyValue::new(attributes::DESTINATION, topic.to_owned())));
-    let named = |value: &Option<Cow<'static, str>>, key| value.clone().map(|value| KeyValue::new(key, value));
-    given.extend(named(&options.template, attributes::TEMPLATE));
-    given.extend(named(&options.group, attributes::GROUP));
-    given.extend(named(&options.client_id, attributes::CLIENT_ID));
+    given.extend(attributes::operation(keep(options.operation.clone()), "process"));
+    let mut add = |key, text: Cow<'static, str>| given.push(KeyValue::new(key, keep(text)));
+    if let Some(topic) = topic {
+        add(attributes::DESTINATION, Cow::Owned(topic.to_owned()));
+    }
+    for (key, text) in [
+        (attributes::TEMPLATE, &options.template),
+        (attributes::GROUP, &options.group),
+        (attributes::CLIENT_ID, &options.client_id),
+    ] {
+        if let Some(text) = text {
+            add(key, text.clone());
+        }
+    }
     if let Some((address, port)) = &options.server {
-        given.push(KeyValue::new(attributes::SERVER_ADDRESS, address.clone()));
+        add(attributes::SERVER_ADDRESS, address.clone());
         given.push(KeyValue::new(attributes::SERVER_PORT, i64::from(*port)));
     }
     given
@@ -113,24 +180,47 @@ pub(super) fn common(options: &ProcessOptions, topic: Option<&str>) -> Vec<KeyVa
 mod tests {
     use super::*;
 
-    #[test]
-    fn it_is_made_once_for_a_handler_and_a_partition() {
-        let of = |group, topic, partition| given(&ProcessOptions::new().group(group), topic, partition);
-        let first = of("a", "orders", 1);
-        assert_eq!(first.name(), "process orders");
-        assert!(Arc::ptr_eq(&first, &of("a", "orders", 1)));
-        for other in [of("b", "orders", 1), of("a", "invoices", 1), of("a", "orders", 2)] {
-            assert!(!Arc::ptr_eq(&first, &other));
-        }
-        assert!(Arc::ptr_eq(&first, &of("a", "orders", 1)), "the others did not push it out");
+    fn said(options: ProcessOptions) -> Said {
+        Said::ThisTime(options)
     }
 
     #[test]
-    fn a_handler_with_a_topic_for_each_message_keeps_no_more_than_the_bound() {
-        for number in 0..1_000 {
-            let topic = format!("orders-{number}");
-            assert_eq!(given(&ProcessOptions::new(), &topic, 0).name(), format!("process {topic}"));
+    fn it_is_made_once_for_a_handler_and_a_topic() {
+        let of = |group, topic| given(&said(ProcessOptions::new().group(group)), topic).unwrap();
+        let first = of("a", "orders");
+        assert_eq!(first.name(), "process orders");
+        assert!(ptr::eq(first, of("a", "orders")));
+        for other in [of("b", "orders"), of("a", "invoices")] {
+            assert!(!ptr::eq(first, other));
         }
-        KNOWN.with_borrow(|known| assert_eq!(known.len(), MOST));
+        assert!(ptr::eq(first, of("a", "orders")), "the others did not push it out");
+        let elsewhere = std::thread::spawn(|| {
+            let options = said(ProcessOptions::new().group("a"));
+            ptr::from_ref(given(&options, "orders").unwrap()) as usize
+        });
+        assert_eq!(elsewhere.join().unwrap(), ptr::from_ref(first) as usize, "threads share it");
+    }
+
+    #[test]
+    fn constant_options_are_known_by_their_place() {
+        let options: &'static _ = Box::leak(Box::new(ProcessOptions::new().group("constant")));
+        let constant = Said::Constant(options);
+        let first = given(&constant, "orders").unwrap();
+        assert!(ptr::eq(first, given(&constant, "orders").unwrap()));
+        assert!(ptr::eq(first, given(&said(options.clone()), "orders").unwrap()));
+        assert!(!ptr::eq(first, given(&constant, "invoices").unwrap()));
+    }
+
+    // The bound is of the process, and other tests in it need room: so one handler has one topic over and over here.
+    #[test]
+    fn a_thread_forgets_what_it_has_not_seen_for_long() {
+        for round in 0..3 {
+            for number in 0..MOST_OF_A_THREAD + 10 {
+                let topic = format!("orders-{number}");
+                let given = given(&said(ProcessOptions::new()), &topic).unwrap();
+                assert_eq!(given.name(), format!("process {topic}"), "round {round}");
+            }
+            KNOWN.with_borrow(|known| assert_eq!(known.len(), MOST_OF_A_THREAD));
+        }
     }
 }

@@ -6,7 +6,7 @@ use opentelemetry::Context;
 use rdkafka::Message;
 use rdkafka::message::{BorrowedMessage, OwnedMessage, Timestamp};
 
-use crate::propagation::HeaderView;
+use crate::propagation::{Came, HeaderView};
 
 /// What a process span needs of a message.
 ///
@@ -48,7 +48,17 @@ pub trait ConsumedMessage {
     fn is_counted(&self) -> bool {
         false
     }
+    /// [`creation_context`](Self::creation_context) without the `Context`, where it is no more than a span.
+    #[doc(hidden)]
+    fn sender(&self) -> Sender {
+        Sender(Came::Context(self.creation_context()))
+    }
 }
+
+/// What the sender of a message wrote into it.
+#[doc(hidden)]
+#[derive(Debug)]
+pub struct Sender(pub(super) Came);
 
 macro_rules! consumed_message {
     ($message:ty) => {
@@ -78,6 +88,9 @@ macro_rules! consumed_message {
                     Timestamp::NotAvailable => None,
                     Timestamp::CreateTime(ms) | Timestamp::LogAppendTime(ms) => Some(ms),
                 }
+            }
+            fn sender(&self) -> Sender {
+                Sender(Came::in_headers(self))
             }
         }
     };
@@ -120,6 +133,9 @@ macro_rules! consumed_by_reference {
             }
             fn is_counted(&self) -> bool {
                 (**self).is_counted()
+            }
+            fn sender(&self) -> Sender {
+                (**self).sender()
             }
         }
     )+};

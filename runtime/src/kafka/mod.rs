@@ -44,7 +44,9 @@ mod tombstone;
 mod traced_consumer;
 
 #[doc(hidden)]
-pub use consumer::{enter, enter_any, enter_batch, open, open_any, open_batch};
+pub use consumer::{
+    ConstantOptions, HandlerOptions, enter, enter_any, enter_batch, open, open_any, open_batch,
+};
 #[doc(hidden)]
 pub use fields::{set, set_debug, set_display, set_static};
 #[doc(hidden)]

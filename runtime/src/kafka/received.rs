@@ -5,7 +5,7 @@ use std::ops::Deref;
 use opentelemetry::Context;
 use rdkafka::message::{BorrowedMessage, OwnedMessage};
 
-use super::message::ConsumedMessage;
+use super::message::{ConsumedMessage, Sender};
 
 /// A message from a [`TracedConsumer`](super::TracedConsumer): it was counted when it was received, so the handler's
 /// process span does not count it again.
@@ -83,5 +83,8 @@ impl<M: ConsumedMessage> ConsumedMessage for Received<'_, M> {
     }
     fn is_counted(&self) -> bool {
         true
+    }
+    fn sender(&self) -> Sender {
+        self.message.sender()
     }
 }

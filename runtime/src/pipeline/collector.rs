@@ -20,6 +20,7 @@ use super::size::span_bytes;
 use crate::diagnostics;
 use crate::span::counters::{self, DropReason};
 use crate::span::exchange::Reader;
+use crate::span::message::Details;
 use crate::span::record::{Entry, flag};
 
 /// The collector looks at open chunks at least this often, so that an idle thread's spans are seen.
@@ -246,7 +247,12 @@ impl Worker {
     fn drain(&mut self, reader: &mut Reader, entries: usize) {
         for _ in 0..entries {
             let Some(entry) = reader.entries.pop() else { return };
-            let converted = catch_unwind(AssertUnwindSafe(|| self.convert(entry)));
+            if let Entry::Message(details) = entry {
+                reader.details = Some(details);
+                continue;
+            }
+            let details = reader.details.take();
+            let converted = catch_unwind(AssertUnwindSafe(|| self.convert(entry, details.as_ref())));
             match converted {
                 Ok(Some(span)) => self.take(span),
                 Ok(None) => {}
@@ -255,13 +261,13 @@ impl Worker {
         }
     }
 
-    fn convert(&mut self, entry: Entry) -> Option<SpanData> {
+    fn convert(&mut self, entry: Entry, details: Option<&Details>) -> Option<SpanData> {
         Some(match entry {
             Entry::Span(record) => {
                 self.intake.heap_collected(record.heap_bytes());
                 let only_recorded = record.flags & flag::RECORD_ONLY != 0;
                 let times = self.clockwork.times(&record);
-                let span = self.converter.span(record, times);
+                let span = self.converter.span(record, details, times);
                 for processor in &self.processors {
                     processor.on_end_of_ours(&span);
                 }
@@ -274,7 +280,7 @@ impl Worker {
                 self.intake.heap_collected(span_bytes(&span));
                 *span
             }
-            Entry::Nothing => return None,
+            Entry::Message(_) | Entry::Nothing => return None,
         })
     }
 

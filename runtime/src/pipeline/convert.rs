@@ -2,14 +2,15 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
 
 use opentelemetry::trace::{Link, SpanContext, SpanId, Status, TraceFlags, TraceState};
 use opentelemetry::{InstrumentationScope, KeyValue};
 use opentelemetry_sdk::trace::{SpanData, SpanEvents, SpanLinks};
 
 use super::timeline::{Times, system_time};
-use crate::span::given::Given;
 use crate::span::limits::{self, SpanLimits};
+use crate::span::message::Details;
 use crate::span::record::{Record, flag};
 use crate::span::side::Side;
 use crate::span::{Site, trace_id};
@@ -21,35 +22,66 @@ struct SiteData {
     code: Vec<KeyValue>,
 }
 
+/// A hash of the address of a static: nobody outside chooses those, so it need not be a strong one.
+#[derive(Default)]
+struct Address(u64);
+
+impl Hasher for Address {
+    fn finish(&self) -> u64 {
+        self.0 ^ self.0 >> 32
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|byte| self.write_usize(usize::from(*byte)));
+    }
+
+    fn write_usize(&mut self, address: usize) {
+        // What tells statics apart is neither in the lowest nor in the highest bits, where the table looks.
+        self.0 = (self.0.rotate_left(5) ^ address as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    }
+}
+
 /// Makes spans from records.
 #[derive(Debug)]
 pub(super) struct Converter {
     /// By address: call sites are statics.
-    sites: HashMap<usize, SiteData>,
+    sites: HashMap<usize, SiteData, BuildHasherDefault<Address>>,
     code_attributes: bool,
 }
 
 impl Converter {
     pub(super) fn new(code_attributes: bool) -> Self {
-        Self { sites: HashMap::new(), code_attributes }
+        Self { sites: HashMap::default(), code_attributes }
     }
 
     /// Makes the span. `times` are the record's, converted, unless the span was given an end through the API.
-    pub(super) fn span(&mut self, record: Record, times: Times) -> SpanData {
-        let Record { site, trace, span, parent, flags, trace_flags, values, side, .. } = record;
+    pub(super) fn span(&mut self, record: Record, details: Option<&Details>, times: Times) -> SpanData {
+        let Record { site, trace, span, parent, flags, trace_flags, values, side, given, .. } = record;
         let with_code = self.code_attributes;
         let data =
             self.sites.entry(std::ptr::from_ref(site) as usize).or_insert_with(|| site_data(site, with_code));
         let mut side = side.map_or_else(Side::default, |side| *side);
+        let details = details.or(side.details.as_ref());
+        let given = given.zip(details.copied());
 
-        let given = side.given.as_deref().map_or(&[][..], Given::attributes);
-        let most = data.code.len() + given.len() + values.len() + side.attributes.len() + 2;
+        let of_message = given.map_or(0, |(given, _)| given.most());
+        let most = data.code.len() + of_message + values.len() + side.attributes.len() + 2;
         let mut attributes = Vec::with_capacity(most);
         let limits = limits::current();
-        attributes.extend_from_slice(given);
+        if let Some((given, details)) = &given {
+            given.add_start(details, &mut attributes);
+        }
         for (key, value) in site.keys.iter().zip(values) {
             // What a record holds in place is cut here: it is small, or lives for ever.
             attributes.extend(value.into_value().map(|value| KeyValue::new(*key, limits.cut_value(value))));
+        }
+        if let Some((given, details)) = &given {
+            given.add_rest(details, &mut attributes);
+            if limits.value_length.is_some() {
+                for attribute in &mut attributes {
+                    attribute.value = limits.cut_value(attribute.value.clone());
+                }
+            }
         }
         for written in side.attributes.drain(..) {
             set(&mut attributes, written);
@@ -76,7 +108,7 @@ impl Converter {
         let mut links = SpanLinks::default();
         links.links = side.links;
         links.dropped_count = side.dropped_links;
-        if side.links_parent {
+        if given.is_some_and(|(_, details)| details.links_parent()) {
             // Sampling was decided by the parent, so flags and state are its own.
             let (flags, state) = (TraceFlags::new(trace_flags), side.trace_state.clone());
             let parent = SpanContext::new(
@@ -92,11 +124,7 @@ impl Converter {
             links.links.truncate(most);
         }
 
-        let name = match (side.name, &side.given) {
-            (Some(name), _) => name,
-            (None, Some(given)) => Cow::Owned(given.name().to_owned()),
-            (None, None) => Cow::Borrowed(site.name),
-        };
+        let name = side.name.unwrap_or(Cow::Borrowed(given.map_or(site.name, |(given, _)| given.name())));
         SpanData {
             span_context: SpanContext::new(
                 trace_id(trace),

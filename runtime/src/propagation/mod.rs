@@ -26,6 +26,8 @@ mod tracestate;
 mod w3c;
 
 use opentelemetry::propagation::TextMapPropagator;
+#[cfg(feature = "kafka")]
+use opentelemetry::trace::{TraceContextExt as _, TraceState};
 use opentelemetry::{Context, global};
 
 #[cfg(feature = "kafka")]
@@ -36,6 +38,8 @@ pub use propagator::{Format, Propagator, UnknownPropagator};
 #[cfg(feature = "kafka")]
 pub(crate) use refused::refuse;
 pub use refused::{Refusal, Refused, refused};
+#[cfg(feature = "kafka")]
+pub(crate) use traceparent::Traceparent;
 pub use w3c::{Duplicates, set_duplicates};
 
 /// Writes the current span and baggage into `headers`, in place of the trace headers that are there.
@@ -85,12 +89,73 @@ pub fn extract_onto<H: HeaderView + ?Sized>(cx: &Context, headers: &H) -> Contex
     })
 }
 
+/// What came with a message.
+#[cfg(feature = "kafka")]
+#[derive(Debug)]
+pub(crate) enum Came {
+    /// A span, or none, and nothing else: no `tracestate`, no baggage.
+    Only(Option<Traceparent>),
+    /// A context, because more than that came, or because another propagator is configured.
+    Context(Context),
+}
+
+#[cfg(feature = "kafka")]
+impl Came {
+    /// What the global propagator finds in `headers`. A `Context` is made only where one is needed: most messages carry
+    /// one `traceparent`, which allocates nothing.
+    pub(crate) fn in_headers<H: HeaderView + ?Sized>(headers: &H) -> Self {
+        global::get_text_map_propagator(|propagator| match w3c_parts(propagator) {
+            Some(parts) => match w3c::only_span(headers, parts) {
+                Some(span) => Came::Only(span),
+                None => Came::Context(w3c::extract(&Context::new(), headers, parts, w3c::duplicates())),
+            },
+            None => Came::Context(bridge::extract(propagator, &Context::new(), headers)),
+        })
+    }
+
+    /// What a context that came with a message holds.
+    pub(crate) fn in_context(cx: &Context) -> Self {
+        use opentelemetry::baggage::BaggageExt as _;
+
+        let only = {
+            let span = cx.span();
+            let span = span.span_context();
+            let is_plain = (span.is_remote() || !span.is_valid())
+                && *span.trace_state() == TraceState::NONE
+                && cx.baggage().is_empty()
+                && cx.get::<tracestate::RawTraceState>().is_none();
+            is_plain.then(|| {
+                span.is_valid().then(|| Traceparent {
+                    trace_id: span.trace_id(),
+                    span_id: span.span_id(),
+                    flags: span.trace_flags(),
+                })
+            })
+        };
+        only.map_or_else(|| Came::Context(cx.clone()), Came::Only)
+    }
+
+    /// As a context.
+    pub(crate) fn into_context(self) -> Context {
+        match self {
+            Came::Only(None) => Context::new(),
+            Came::Only(Some(span)) => {
+                Context::new().with_remote_span_context(span.to_span_context(TraceState::NONE))
+            }
+            Came::Context(cx) => cx,
+        }
+    }
+}
+
 /// The parts of the W3C codec that do what `propagator` does, judged by its fields. The codec is stricter and some ten
 /// times faster than the stock propagators, so it takes their place wherever they are configured.
 fn w3c_parts(propagator: &dyn TextMapPropagator) -> Option<w3c::Parts> {
     let mut parts = w3c::Parts { trace: false, baggage: false };
     let mut state = false;
-    for field in propagator.fields() {
+    for (index, field) in propagator.fields().enumerate() {
+        if index == 0 && propagator::is_first_of_default(field) {
+            return Some(w3c::Parts { trace: true, baggage: true });
+        }
         match field {
             w3c::TRACEPARENT => parts.trace = true,
             w3c::TRACESTATE => state = true,

@@ -1,6 +1,7 @@
 //! The propagator that set-up registers: the formats of `OTEL_PROPAGATORS` by our own codecs.
 
 use std::str::FromStr;
+use std::sync::LazyLock;
 
 use opentelemetry::Context;
 use opentelemetry::propagation::text_map_propagator::FieldIter;
@@ -97,6 +98,16 @@ impl FromStr for Format {
 pub struct Propagator {
     formats: Vec<Format>,
     fields: Vec<String>,
+    is_default: bool,
+}
+
+/// The fields of the default formats. All such propagators give these very ones, so that they are known by their place.
+static DEFAULT_FIELDS: LazyLock<Vec<String>> =
+    LazyLock::new(|| [TRACEPARENT, TRACESTATE, BAGGAGE].map(str::to_owned).to_vec());
+
+/// Whether a propagator whose first field is this reads and writes W3C trace context and baggage, and nothing else.
+pub(super) fn is_first_of_default(field: &str) -> bool {
+    DEFAULT_FIELDS.first().is_some_and(|first| std::ptr::eq(first.as_str(), field))
 }
 
 impl Default for Propagator {
@@ -121,7 +132,8 @@ impl Propagator {
                 fields.push((*field).to_owned());
             }
         }
-        Propagator { formats: unique, fields }
+        let is_default = fields == *DEFAULT_FIELDS;
+        Propagator { formats: unique, fields, is_default }
     }
 
     /// The formats, in order.
@@ -189,7 +201,7 @@ impl TextMapPropagator for Propagator {
     }
 
     fn fields(&self) -> FieldIter<'_> {
-        FieldIter::new(&self.fields)
+        FieldIter::new(if self.is_default { &DEFAULT_FIELDS } else { &self.fields })
     }
 }
 

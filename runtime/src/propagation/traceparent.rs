@@ -1,7 +1,7 @@
 //! The grammar of `traceparent` (W3C Trace Context, level 2, section 3.2), read eight digits at a time and written from
 //! a table.
 
-use opentelemetry::trace::{SpanContext, SpanId, TraceFlags, TraceId};
+use opentelemetry::trace::{SpanContext, SpanId, TraceFlags, TraceId, TraceState};
 
 /// Bytes of a `traceparent` of version 00.
 pub(crate) const LENGTH: usize = 55;
@@ -18,6 +18,14 @@ pub(crate) struct Traceparent {
     pub(crate) trace_id: TraceId,
     pub(crate) span_id: SpanId,
     pub(crate) flags: TraceFlags,
+}
+
+impl Traceparent {
+    /// The remote span that wrote it.
+    #[inline]
+    pub(crate) fn to_span_context(self, state: TraceState) -> SpanContext {
+        SpanContext::new(self.trace_id, self.span_id, self.flags, true, state)
+    }
 }
 
 /// Reads a value, blanks and tabs round it allowed.
@@ -42,19 +50,25 @@ pub(crate) fn parse(value: &[u8]) -> Option<Traceparent> {
 }
 
 /// `vv-tttttttttttttttttttttttttttttttt-ssssssssssssssss-ff`
+#[inline]
 fn parse_fields(v: &[u8; LENGTH]) -> Option<Traceparent> {
     if (v[2], v[35], v[52]) != (b'-', b'-', b'-') {
         return None;
     }
-    let version = hex2(v[0], v[1])?;
-    if version == 0xff {
+    // Nearly always, and two comparisons instead of two table look-ups.
+    if (v[0], v[1]) != (b'0', b'0') && hex2(v[0], v[1])? == 0xff {
         return None;
     }
-    let high = u64::from(hex8(chunk(v, 3))?) << 32 | u64::from(hex8(chunk(v, 11))?);
-    let low = u64::from(hex8(chunk(v, 19))?) << 32 | u64::from(hex8(chunk(v, 27))?);
-    let span = u64::from(hex8(chunk(v, 36))?) << 32 | u64::from(hex8(chunk(v, 44))?);
-    let flags = hex2(v[53], v[54])?;
-    if high | low == 0 || span == 0 {
+    let flags = match (v[53], v[54]) {
+        (b'0', b'1') => 1,
+        (high, low) => hex2(high, low)?,
+    };
+    // All digits are judged together: one branch instead of six.
+    let mut bad = 0;
+    let mut half =
+        |at| u64::from(hex8(chunk(v, at), &mut bad)) << 32 | u64::from(hex8(chunk(v, at + 8), &mut bad));
+    let (high, low, span) = (half(3), half(19), half(36));
+    if bad != 0 || high | low == 0 || span == 0 {
         return None;
     }
     Some(Traceparent {
@@ -72,27 +86,23 @@ fn chunk(v: &[u8; LENGTH], at: usize) -> u64 {
     u64::from_be_bytes(bytes)
 }
 
-/// Eight lower-case hexadecimal digits, the first one in the highest byte, as their number.
+/// Eight lower-case hexadecimal digits, the first one in the highest byte, as their number. Sets bits of `bad` if one of
+/// them is no such digit; the number then means nothing.
 ///
-/// Works on all bytes at once: adding `0x80 - n` to a byte below 0x80 sets its top bit exactly if the byte is at least
-/// `n`, and never carries into the next byte.
-#[inline]
-pub(crate) fn hex8(x: u64) -> Option<u32> {
+/// Works on all bytes at once. Bit 6 tells letters from digits and so what to subtract; a byte that is neither is then
+/// above 15, or it is on the wrong side of 10. What it borrows from the next byte does no harm: the lowest such byte
+/// borrowed nothing itself and is found.
+#[inline(always)]
+#[allow(clippy::cast_possible_truncation)] // the lower half is the number
+pub(crate) fn hex8(x: u64, bad: &mut u64) -> u32 {
     const ONES: u64 = 0x0101_0101_0101_0101;
-    const TOPS: u64 = 0x8080_8080_8080_8080;
-    if x & TOPS != 0 {
-        return None;
-    }
-    let at_least = |n: u64| x + (0x80 - n) * ONES;
-    let digit = at_least(0x30) & !at_least(0x3a);
-    let letter = at_least(0x61) & !at_least(0x67);
-    if (digit | letter) & TOPS != TOPS {
-        return None;
-    }
-    let nibbles = (x & (0x0f * ONES)) + ((x >> 6) & ONES) * 9;
+    let letters = (x >> 6) & ONES;
+    let nibbles = x.wrapping_sub(0x30 * ONES).wrapping_sub(letters * 0x27);
+    let above_nine = nibbles.wrapping_add(6 * ONES) >> 4;
+    *bad |= (nibbles & (0xf0 * ONES)) | ((above_nine ^ letters) & ONES);
     let bytes = (nibbles | nibbles >> 4) & 0x00ff_00ff_00ff_00ff;
     let pairs = (bytes | bytes >> 8) & 0x0000_ffff_0000_ffff;
-    u32::try_from((pairs | pairs >> 16) & 0xffff_ffff).ok()
+    (pairs | pairs >> 16) as u32
 }
 
 /// Two lower-case hexadecimal digits.
@@ -164,15 +174,18 @@ mod tests {
 
     #[test]
     fn every_byte_is_judged_like_a_digit_table_would() {
-        for position in 0..8 {
+        // Twice the same byte beside one another, so that a borrow between two bad ones is tried, too.
+        for (position, width) in (0..8).map(|at| (at, 1)).chain((0..7).map(|at| (at, 2))) {
             for byte in 0..=u8::MAX {
-                let mut digits = *b"12345678";
-                digits[position] = byte;
+                let mut digits = *b"1a2f0948";
+                digits[position..position + width].fill(byte);
                 let expected = str::from_utf8(&digits)
                     .ok()
                     .filter(|text| text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')))
                     .and_then(|text| u32::from_str_radix(text, 16).ok());
-                assert_eq!(hex8(u64::from_be_bytes(digits)), expected, "{digits:?}");
+                let mut bad = 0;
+                let number = hex8(u64::from_be_bytes(digits), &mut bad);
+                assert_eq!((bad == 0).then_some(number), expected, "{digits:?}");
             }
         }
     }

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use opentelemetry::Context;
 use opentelemetry::baggage::BaggageExt as _;
-use opentelemetry::trace::{SpanContext, TraceContextExt as _, TraceState};
+use opentelemetry::trace::{TraceContextExt as _, TraceState};
 
 use super::baggage;
 use super::carrier::{HeaderEdit, HeaderView};
@@ -101,13 +101,46 @@ fn is_name(name: &[u8], field: &str) -> bool {
     name == field.as_bytes() || name.eq_ignore_ascii_case(field.as_bytes())
 }
 
-/// `cx` with the remote span and baggage that `headers` carry; `cx` itself as far as they carry none.
-pub(crate) fn extract<H: HeaderView + ?Sized>(
-    cx: &Context,
-    headers: &H,
-    parts: Parts,
-    duplicates: Duplicates,
-) -> Context {
+/// The `traceparent` of headers that hold at most one, valid, and neither `tracestate` nor baggage, which is what most
+/// messages look like. `None`: there is more to look at.
+#[inline]
+pub(crate) fn only_span<H: HeaderView + ?Sized>(headers: &H, parts: Parts) -> Option<Option<Traceparent>> {
+    let mut found = None;
+    let mut seen = 0;
+    let mut more = false;
+    headers.walk_back(&mut |name, value| {
+        seen += 1;
+        let is_ours = match name.len() {
+            11 if is_name(name, TRACEPARENT) => {
+                more |= found.is_some();
+                found = Some(value.unwrap_or_default());
+                false
+            }
+            10 => is_name(name, TRACESTATE),
+            7 => parts.baggage && is_name(name, BAGGAGE),
+            _ => false,
+        };
+        more |= is_ours || seen > MAX_HEADERS;
+        if more { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    });
+    match found {
+        _ if more || !parts.trace => None,
+        None => Some(None),
+        Some(value) if value.len() > traceparent::MAX_BYTES => None,
+        Some(value) => traceparent::parse(value).map(Some),
+    }
+}
+
+/// What one walk over the headers found. Nothing is allocated for it, but for a list that came in several headers.
+pub(crate) struct Seen<'a> {
+    traceparent: Option<Traceparent>,
+    tracestate: List<'a>,
+    baggage: List<'a>,
+}
+
+/// Walks over the headers once, from the last one.
+#[inline]
+pub(crate) fn see<H: HeaderView + ?Sized>(headers: &H, parts: Parts, duplicates: Duplicates) -> Seen<'_> {
     let mut traceparent: Option<Traceparent> = None;
     let mut conflict = false;
     let mut tracestate = List::new(tracestate::MAX_BYTES);
@@ -138,17 +171,34 @@ pub(crate) fn extract<H: HeaderView + ?Sized>(
         refuse(Refusal::Duplicate);
         traceparent = None;
     }
-    let cx = match traceparent {
-        Some(traceparent) => with_span(cx, traceparent, &tracestate),
-        None => cx.clone(),
-    };
-    if baggage.is_empty() {
-        return cx;
+    Seen { traceparent, tracestate, baggage }
+}
+
+impl Seen<'_> {
+    /// `cx` with the remote span and baggage that came; `cx` itself as far as none did.
+    pub(crate) fn onto(&self, cx: &Context) -> Context {
+        let cx = match self.traceparent {
+            Some(traceparent) => with_span(cx, traceparent, &self.tracestate),
+            None => cx.clone(),
+        };
+        if self.baggage.is_empty() {
+            return cx;
+        }
+        match baggage::parse(self.baggage.in_order()) {
+            Some(baggage) => cx.with_baggage(baggage),
+            None => cx,
+        }
     }
-    match baggage::parse(baggage.in_order()) {
-        Some(baggage) => cx.with_baggage(baggage),
-        None => cx,
-    }
+}
+
+/// `cx` with the remote span and baggage that `headers` carry; `cx` itself as far as they carry none.
+pub(crate) fn extract<H: HeaderView + ?Sized>(
+    cx: &Context,
+    headers: &H,
+    parts: Parts,
+    duplicates: Duplicates,
+) -> Context {
+    see(headers, parts, duplicates).onto(cx)
 }
 
 /// The valid value of one header. With `Last`, those before the one that was found are not even parsed.
@@ -169,7 +219,7 @@ fn read_traceparent(value: Option<&[u8]>, found: bool, duplicates: Duplicates) -
 }
 
 fn with_span(cx: &Context, ids: Traceparent, tracestate: &List<'_>) -> Context {
-    let span = |state| SpanContext::new(ids.trace_id, ids.span_id, ids.flags, true, state);
+    let span = |state| ids.to_span_context(state);
     if tracestate.is_empty() {
         return cx.with_remote_span_context(span(TraceState::NONE));
     }

@@ -105,6 +105,12 @@ impl<T> Writer<T> {
         self.chunk.places.len()
     }
 
+    /// Places that are not written yet.
+    #[inline(always)]
+    pub(crate) fn room(&self) -> usize {
+        self.chunk.places.len() - self.next
+    }
+
     /// Moves the entry into the chunk and leaves `rest` in its place. False, and nothing is moved, if it is full.
     ///
     /// By reference, because a value that passes through a return or a closure is copied on its way.

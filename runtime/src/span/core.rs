@@ -17,6 +17,9 @@ use super::found::{Found, Sampled, decide, span_context};
 use super::leaf::Leaf;
 use super::live::{Handle, Live, place};
 use super::local::{self, Local};
+use super::message::Details;
+#[cfg(feature = "kafka")]
+use super::message::{Given, Message};
 use super::outcome::Outcome;
 use super::record::{Entry, INLINE, Record, flag};
 use super::side::Side;
@@ -132,6 +135,86 @@ impl Core {
         Begun::Done
     }
 
+    /// Starts the span of a message below `sender`, or as a root. Nothing is done, and [`Begun::Slow`] is the answer, where
+    /// another span is current: then there is more to decide. Otherwise like [`begin`](Self::begin).
+    #[cfg(feature = "kafka")]
+    #[inline(always)]
+    pub(super) fn begin_message<const PLACE: u8>(
+        &mut self,
+        local: &Local,
+        sender: Found,
+        given: &'static Given,
+        message: &Message<'_>,
+        attach: impl FnOnce(Context),
+    ) -> Begun {
+        let Some(stats) = local.stats() else {
+            counters::lost();
+            return Begun::Done;
+        };
+        let Self { site, entry, live } = self;
+        let beginning = Context::map_current(move |cx| {
+            if cx.is_telemetry_suppressed() {
+                return Beginning::Nothing;
+            }
+            if Found::by_current(local, cx).span != 0 {
+                return Beginning::Slow;
+            }
+            let Some(sampled) = decide(local, sender) else {
+                return Beginning::Unsampled(cx.with_remote_span_context(sender.to_span_context()));
+            };
+            let span_context = sampled.span_context(TraceState::default());
+            if !sampled.records {
+                return Beginning::Unsampled(cx.with_remote_span_context(span_context));
+            }
+            let record = make_record(entry, site, sampled, sender, 0);
+            let (cell, generation) = local.live.acquire();
+            cell.message.write(message, sender.span != 0);
+            *live = Some((cell, generation));
+            let handle = Handle::<PLACE>::new(span_context, cell, generation);
+            Beginning::Span(cx.with_span(handle), record)
+        });
+        match beginning {
+            Beginning::Span(cx, record) => {
+                attach(cx);
+                stats.count_started();
+                if let Some(record) = record {
+                    record.given = Some(given);
+                    record.start_now();
+                }
+            }
+            Beginning::Unsampled(cx) => attach(cx),
+            Beginning::Nothing => {}
+            Beginning::Slow => return Begun::Slow,
+        }
+        Begun::Done
+    }
+
+    /// What [`begin_message`](Self::begin_message) does below a span that is not sampled: nothing records, and the trace
+    /// stays unsampled.
+    #[cfg(feature = "kafka")]
+    #[inline(always)]
+    pub(super) fn begin_unsampled(local: &Local, sender: Found, attach: impl FnOnce(Context)) -> Begun {
+        if local.stats().is_none() {
+            counters::lost();
+            return Begun::Done;
+        }
+        let beginning = Context::map_current(|cx| {
+            if cx.is_telemetry_suppressed() {
+                Beginning::Nothing
+            } else if Found::by_current(local, cx).span != 0 {
+                Beginning::Slow
+            } else {
+                Beginning::Unsampled(cx.with_remote_span_context(sender.to_span_context()))
+            }
+        });
+        match beginning {
+            Beginning::Unsampled(cx) | Beginning::Span(cx, _) => attach(cx),
+            Beginning::Nothing => {}
+            Beginning::Slow => return Begun::Slow,
+        }
+        Begun::Done
+    }
+
     /// Starts a leaf. Gives what this thread has to know; `None` where nothing changes.
     #[inline(always)]
     pub(super) fn begin_leaf(&mut self, local: &Local) -> Option<Leaf> {
@@ -233,6 +316,9 @@ impl Core {
     pub(super) fn end(&mut self, how: u8) {
         let Entry::Span(record) = &mut *self.entry else { return };
         let end = clock::read(record.flags & flag::TICKS != 0);
+        if record.given.is_some() {
+            return self.end_message(end, how);
+        }
         if let Some((live, generation)) = self.live {
             if live.is_written() {
                 take_written(record, live, generation);
@@ -240,6 +326,34 @@ impl Core {
             local::with(|local| local.live.release(live, generation));
         }
         hand_over(&mut self.entry, end, how);
+    }
+
+    /// The end of a message's span, whose details go into the chunk as well.
+    #[inline(never)]
+    fn end_message(&mut self, end: u64, how: u8) {
+        let (Entry::Span(record), Some((live, generation))) = (&mut *self.entry, self.live) else { return };
+        if live.is_written() {
+            take_written(record, live, generation);
+        }
+        let details = live.message.read();
+        record.end = end;
+        record.flags |= how;
+        let stats = local::with(|local| {
+            local.live.release(live, generation);
+            if local.leaf_writes.get() {
+                take_leaf_writes(record);
+            }
+            local.stats()
+        });
+        match stats {
+            Some(stats) if record.flags & (flag::RECORD_ONLY | flag::OWNS_HEAP) == 0 => {
+                stats.count_ended();
+                if let Some(reason) = exchange::push_message(details, &mut self.entry, 0) {
+                    counters::dropped(reason, 1);
+                }
+            }
+            _ => hand_over_rare(&mut self.entry, Some(details)),
+        }
     }
 
     /// Takes what was written to this leaf on this thread.
@@ -287,6 +401,7 @@ fn make_record<'a>(
         trace_flags: sampled.trace_flags,
         values: [const { FieldValue::Null }; INLINE],
         side: None,
+        given: None,
     }));
     if let Entry::Span(record) = &mut **entry { Some(record) } else { None }
 }
@@ -316,14 +431,14 @@ fn hand_over(entry: &mut Entry, end: u64, how: u8) {
         }
         _ => {
             finish(entry);
-            hand_over_rare(entry);
+            hand_over_rare(entry, None);
         }
     }
 }
 
 #[cold]
 #[inline(never)]
-fn hand_over_rare(entry: &mut Entry) {
+fn hand_over_rare(entry: &mut Entry, details: Option<Details>) {
     let mut entry = std::mem::replace(entry, Entry::Nothing);
     let Entry::Span(record) = &mut entry else { return };
     let is_counted = record.flags & flag::RECORD_ONLY == 0;
@@ -334,7 +449,10 @@ fn hand_over_rare(entry: &mut Entry) {
             }
             if record.fit() {
                 let heap_bytes = record.heap_bytes();
-                exchange::push_with_heap(&mut entry, heap_bytes)
+                match details {
+                    Some(details) => exchange::push_message(details, &mut entry, heap_bytes),
+                    None => exchange::push_with_heap(&mut entry, heap_bytes),
+                }
             } else {
                 Some(DropReason::TooLarge)
             }

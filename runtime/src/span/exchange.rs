@@ -13,6 +13,7 @@ use std::thread::Thread;
 use super::chunk;
 use super::counters::{self, DropReason};
 use super::fork;
+use super::message::Details;
 use super::record::Entry;
 
 /// Records of a chunk, unless the budget is small: about 30 KiB.
@@ -27,6 +28,8 @@ const PART: usize = 8;
 pub(crate) struct Reader {
     pub(crate) id: usize,
     pub(crate) entries: chunk::Reader<Entry>,
+    /// Read, and the record that it belongs to is not.
+    pub(crate) details: Option<Details>,
 }
 
 /// The writing end, which a thread owns until it is full.
@@ -54,6 +57,8 @@ pub(crate) struct Exchange {
     /// Records of a chunk, and of a thread's first one.
     full: usize,
     first: usize,
+    /// The details of a message may take a place of their own. Not where the bound is a number of spans.
+    holds_details: bool,
     /// Bytes on the heap owned by records not collected yet, and the most there may be.
     heap: AtomicUsize,
     max_heap: usize,
@@ -97,6 +102,7 @@ impl Exchange {
             max_own: max_capacity.saturating_sub(2 * full),
             full,
             first: full.min(FIRST),
+            holds_details: max_spans.is_none() && full >= 2,
             heap: AtomicUsize::new(0),
             max_heap: max_bytes / 2,
             next_id: AtomicUsize::new(0),
@@ -139,7 +145,8 @@ impl Exchange {
             Some((writer, reader))
                 if records == self.full && self.capacity.load(Ordering::Relaxed) <= self.max_own =>
             {
-                lock(&self.pool).push((Writer { id, entries: writer }, Reader { id, entries: reader }));
+                let reader = Reader { id, entries: reader, details: None };
+                lock(&self.pool).push((Writer { id, entries: writer }, reader));
             }
             _ => {
                 self.capacity.fetch_sub(records, Ordering::Relaxed);
@@ -179,7 +186,7 @@ impl Exchange {
         }
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
         let (writer, reader) = chunk::chunk(records);
-        lock(&self.opened).push(Reader { id, entries: reader });
+        lock(&self.opened).push(Reader { id, entries: reader, details: None });
         Some(Writer { id, entries: writer })
     }
 
@@ -268,11 +275,35 @@ pub(super) fn push(entry: &mut Entry, finish: impl Fn(&mut Entry)) {
     }
 }
 
+/// Hands over the record of a message's span, which owns this much on the heap, and before it the details, and leaves
+/// nothing in its place; or drops it and says why.
+#[inline]
+pub(super) fn push_message(details: Details, entry: &mut Entry, heap_bytes: usize) -> Option<DropReason> {
+    let pushed = heap_bytes == 0
+        && EXCHANGE.get().is_some_and(|exchange| exchange.holds_details)
+        && !CLOSED.load(Ordering::Relaxed)
+        && CHUNK.with(|chunk| {
+            let Ok(mut chunk) = chunk.try_borrow_mut() else { return false };
+            chunk.writer.as_mut().is_some_and(|writer| writer.push(Some(&details), entry))
+        });
+    if pushed { None } else { push_rare(Some(details), entry, heap_bytes) }
+}
+
 /// Hands over an entry that owns this much on the heap, and leaves nothing in its place; or drops it and says why.
-#[inline(never)]
 pub(super) fn push_with_heap(entry: &mut Entry, heap_bytes: usize) -> Option<DropReason> {
+    push_rare(None, entry, heap_bytes)
+}
+
+#[inline(never)]
+fn push_rare(mut details: Option<Details>, entry: &mut Entry, mut heap_bytes: usize) -> Option<DropReason> {
     let mut entry = mem::replace(entry, Entry::Nothing);
     let exchange = EXCHANGE.get()?;
+    if !exchange.holds_details
+        && let (Some(kept), Entry::Span(record)) = (details.take(), &mut entry)
+    {
+        record.side().details = Some(kept);
+        heap_bytes = record.heap_bytes();
+    }
     if CLOSED.load(Ordering::Relaxed) {
         return Some(DropReason::AlreadyShutdown);
     }
@@ -281,7 +312,7 @@ pub(super) fn push_with_heap(entry: &mut Entry, heap_bytes: usize) -> Option<Dro
     }
     let refused = CHUNK.with(|chunk| match chunk.try_borrow_mut() {
         Ok(chunk) if chunk.ended => Some(DropReason::ThreadExit),
-        Ok(mut chunk) => chunk.push(exchange, &mut entry),
+        Ok(mut chunk) => chunk.push(exchange, details.as_ref(), &mut entry),
         Err(_) => Some(DropReason::QueueFull),
     });
     if refused.is_some() {
@@ -291,19 +322,39 @@ pub(super) fn push_with_heap(entry: &mut Entry, heap_bytes: usize) -> Option<Dro
 }
 
 impl ThreadChunk {
-    /// Writes the entry, into a new chunk if this one is full.
-    fn push(&mut self, exchange: &Exchange, entry: &mut Entry) -> Option<DropReason> {
+    /// Writes the entry, and the details that belong to it before it, into a new chunk if this one is full.
+    fn push(
+        &mut self,
+        exchange: &Exchange,
+        details: Option<&Details>,
+        entry: &mut Entry,
+    ) -> Option<DropReason> {
         let is_first = !self.begun;
-        if exchange.write(&mut self.writer, entry, || exchange.own_chunk(is_first)) {
+        if exchange.write(&mut self.writer, details, entry, || exchange.own_chunk(is_first)) {
             self.begun = true;
             return None;
         }
         let shared = || exchange.new_chunk(exchange.full, exchange.max_capacity);
-        if exchange.write(&mut lock(&exchange.shared), entry, shared) {
+        if exchange.write(&mut lock(&exchange.shared), details, entry, shared) {
             return None;
         }
         exchange.wake();
         Some(DropReason::QueueFull)
+    }
+}
+
+impl Writer {
+    /// Writes both, or neither if there is no room for both. They need not become visible at once: the reader keeps the
+    /// first until it has the second.
+    #[inline(always)]
+    fn push(&mut self, details: Option<&Details>, entry: &mut Entry) -> bool {
+        if let Some(details) = details {
+            if self.entries.room() < 2 {
+                return false;
+            }
+            self.entries.push(&mut Entry::Message(*details), Entry::Nothing);
+        }
+        self.entries.push(entry, Entry::Nothing)
     }
 }
 
@@ -312,17 +363,18 @@ impl Exchange {
     fn write(
         &self,
         place: &mut Option<Writer>,
+        details: Option<&Details>,
         entry: &mut Entry,
         next: impl FnOnce() -> Option<Writer>,
     ) -> bool {
-        if place.as_mut().is_some_and(|writer| writer.entries.push(entry, Entry::Nothing)) {
+        if place.as_mut().is_some_and(|writer| writer.push(details, entry)) {
             return true;
         }
         if let Some(full) = place.take() {
             self.seal(full);
         }
         *place = next();
-        place.as_mut().is_some_and(|writer| writer.entries.push(entry, Entry::Nothing))
+        place.as_mut().is_some_and(|writer| writer.push(details, entry))
     }
 }
 
@@ -333,7 +385,7 @@ mod tests {
     use super::*;
 
     fn write(exchange: &Exchange, thread: &mut ThreadChunk) -> bool {
-        thread.push(exchange, &mut Entry::Nothing).is_none()
+        thread.push(exchange, None, &mut Entry::Nothing).is_none()
     }
 
     fn thread() -> ThreadChunk {

@@ -5,6 +5,8 @@ use opentelemetry::trace::{Link, SpanContext, SpanId, TraceContextExt, TraceFlag
 
 use super::local::Local;
 use super::sampler;
+#[cfg(feature = "kafka")]
+use crate::propagation::Traceparent;
 
 /// The parent that was found, as numbers.
 #[derive(Clone, Copy)]
@@ -54,7 +56,21 @@ impl Found {
     }
 
     pub(super) fn to_span_context(self) -> SpanContext {
-        span_context(self.trace, self.span, self.trace_flags, self.is_remote, TraceState::NONE)
+        // Not the constant: that is memory, of which the compiler does not see that there is nothing to clone.
+        span_context(self.trace, self.span, self.trace_flags, self.is_remote, TraceState::default())
+    }
+}
+
+#[cfg(feature = "kafka")]
+impl From<Traceparent> for Found {
+    #[inline]
+    fn from(sender: Traceparent) -> Self {
+        Self {
+            trace: words(sender.trace_id),
+            span: u64::from_be_bytes(sender.span_id.to_bytes()),
+            trace_flags: sender.flags.to_u8(),
+            is_remote: true,
+        }
     }
 }
 

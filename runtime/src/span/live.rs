@@ -14,6 +14,7 @@ use opentelemetry::KeyValue;
 use opentelemetry::trace::{Event, Link, Span as ApiSpan, SpanContext, Status};
 
 use super::fork;
+use super::message;
 use super::side::Side;
 
 /// Writes that came after their span's end, and were ignored.
@@ -34,6 +35,8 @@ pub(super) struct Live {
     /// Whether a side box was ever made for the present generation: what the owner looks at when the span ends.
     written: AtomicBool,
     side: Mutex<Option<Box<Stamped>>>,
+    /// What the span says about its message, if its record has something in common with others.
+    pub(super) message: message::Place,
 }
 
 /// A side box and the generation that it was made for.
@@ -45,7 +48,12 @@ struct Stamped {
 
 impl Live {
     fn new() -> Self {
-        Self { generation: AtomicU64::new(1), written: AtomicBool::new(false), side: Mutex::new(None) }
+        Self {
+            generation: AtomicU64::new(1),
+            written: AtomicBool::new(false),
+            side: Mutex::new(None),
+            message: message::Place::new(),
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<Box<Stamped>>> {
@@ -167,6 +175,10 @@ pub(super) mod place {
     pub(in crate::span) const OWNED: u8 = 1;
     pub(in crate::span) const TOLD: u8 = 2;
     pub(in crate::span) const OTHER: u8 = 3;
+    #[cfg(feature = "kafka")]
+    pub(in crate::span) const MESSAGE: u8 = 4;
+    #[cfg(feature = "kafka")]
+    pub(in crate::span) const MESSAGE_SYNC: u8 = 5;
 }
 
 /// What a `Context` holds: OpenTelemetry's view of one of our spans.

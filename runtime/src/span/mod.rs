@@ -10,7 +10,8 @@
 //! | `sampler`, `ids`, `clock`, `ticks` | recorded or not, who, when |
 //! | `fork` | what a child process must not do |
 //! | `live`, `side` | what others write to an open span through OpenTelemetry's `Context` |
-//! | `fields`, `value`, `given`, `outcome`, `limits` | what a span carries |
+//! | `fields`, `value`, `outcome`, `limits` | what a span carries |
+//! | `message` | what the spans of messages carry: the same start for many, a few numbers for each |
 //! | `record`, `chunk`, `exchange`, `counters` | what it leaves behind, and the way to the collector |
 //! | `returned` | what an expansion wraps round a returned value |
 //! | `current` | the functions that act on the current span |
@@ -27,13 +28,13 @@ pub(crate) mod foreign;
 pub(crate) mod fork;
 mod found;
 mod future;
-#[cfg_attr(not(feature = "kafka"), allow(dead_code, reason = "only messages have so much in common"))]
-pub(crate) mod given;
 pub(crate) mod ids;
 mod leaf;
 pub(crate) mod limits;
 mod live;
 mod local;
+#[cfg_attr(not(feature = "kafka"), allow(dead_code, reason = "only consumed messages have such spans"))]
+pub(crate) mod message;
 mod options;
 mod outcome;
 mod owned;
@@ -57,19 +58,21 @@ pub use limits::SpanLimits;
 pub(crate) use live::writes_after_end;
 #[cfg(feature = "log")]
 pub(crate) use local::is_there as has_storage;
-#[cfg(feature = "kafka")]
-pub(crate) use options::MessageParent;
 pub use options::{IntoLink, IntoParent, IntoScope, Options, ParentValue};
+#[cfg(feature = "kafka")]
+pub(crate) use options::{MessageParent, OfMessage};
 pub use outcome::{
     DebugProbe, ErrorInfo, ErrorType, Fallible, Outcome, Probe, outcome_by, outcome_with, probe, probe_debug,
 };
 pub use owned::{Entered, OwnedSpan, in_cx, open, open_leaf, open_leaf_with, open_with};
+#[cfg(feature = "kafka")]
+pub(crate) use owned::{open_message, open_unsampled};
 pub use returned::{NoSpan, SpanFuture, boxed, call, edge, future_in, into_future, stream_in, to_value};
 pub use site::{Kind, Scope, Site, path_of};
 pub use stream::{TracedStream, traced_stream};
-#[cfg(feature = "kafka")]
-pub(crate) use sync::in_span_until;
 pub use sync::{Span, enter, enter_leaf, enter_leaf_with, enter_with, in_span, on};
+#[cfg(feature = "kafka")]
+pub(crate) use sync::{enter_message, enter_unsampled_message, in_span_until};
 #[cfg(feature = "kafka")]
 pub(crate) use value::text;
 pub use value::{ElementKind, FieldValue, ToElement, ToValue};

@@ -1,13 +1,14 @@
 //! What a caller may say about a span at its start, beyond what the call site fixes.
 
 use std::borrow::Cow;
-use std::sync::Arc;
 
 use opentelemetry::trace::{Link, SpanContext};
 use opentelemetry::{Context, InstrumentationScope, KeyValue};
 
 use super::clock::Reading;
-use super::given::Given;
+#[cfg(feature = "kafka")]
+use super::message::Message;
+use super::message::{Details, Given};
 use super::site::Kind;
 
 /// Where a span's parent comes from.
@@ -37,8 +38,7 @@ pub struct Options {
     pub(super) scope: Option<InstrumentationScope>,
     pub(super) attributes: Vec<KeyValue>,
     pub(super) begun: Option<Reading>,
-    pub(super) given: Option<Arc<Given>>,
-    pub(super) links_parent: bool,
+    pub(super) message: Option<(&'static Given, Details)>,
 }
 
 impl Options {
@@ -101,33 +101,17 @@ impl Options {
         self
     }
 
-    /// What a message's span begins with, in one go: a value as big as this is not passed on piece by piece. Name and
-    /// attributes that it shares with other spans count less than what it is told apart from them.
+    /// What a message's span begins with, in one go: a value as big as this is not passed on piece by piece.
     #[cfg(feature = "kafka")]
-    pub(crate) fn of_message(
-        given: Arc<Given>,
-        parent: MessageParent,
-        links: Vec<Link>,
-        name: Option<Cow<'static, str>>,
-        scope: Option<InstrumentationScope>,
-    ) -> Self {
+    pub(crate) fn of_message(of: OfMessage<'_>) -> Self {
+        let OfMessage { given, message, parent, links, name, scope } = of;
         let links_parent = matches!(parent, MessageParent::Continued(..));
         let parent = match parent {
             MessageParent::Continued(span, cx) => Parent::Remote(span, cx),
             MessageParent::Other(cx) => Parent::Context(cx),
         };
-        let given = Some(given);
-        Self {
-            name,
-            kind: None,
-            parent,
-            links,
-            scope,
-            attributes: Vec::new(),
-            begun: None,
-            given,
-            links_parent,
-        }
+        let message = Some((given, Details::of(message, links_parent)));
+        Self { name, kind: None, parent, links, scope, attributes: Vec::new(), begun: None, message }
     }
 
     /// Attributes. Given at creation, so that samplers see them.
@@ -136,6 +120,18 @@ impl Options {
         self.attributes.extend(attributes);
         self
     }
+}
+
+/// What the span of a message begins with. Name and attributes that it shares with other spans count less than what it is
+/// told apart from them.
+#[cfg(feature = "kafka")]
+pub(crate) struct OfMessage<'m> {
+    pub(crate) given: &'static Given,
+    pub(crate) message: &'m Message<'m>,
+    pub(crate) parent: MessageParent,
+    pub(crate) links: Vec<Link>,
+    pub(crate) name: Option<Cow<'static, str>>,
+    pub(crate) scope: Option<InstrumentationScope>,
 }
 
 /// What the span of a message begins under.

@@ -8,15 +8,21 @@ use opentelemetry::{Context, ContextGuard, KeyValue};
 
 use super::attach::Attached;
 use super::core::{Begun, Core, attach};
+#[cfg(feature = "kafka")]
+use super::found::Found;
 use super::leaf::{EnteredLeaf, Leaf, active_span};
 use super::live::place;
 use super::local;
+#[cfg(feature = "kafka")]
+use super::message::{Given, Message};
 use super::options::Options;
 use super::outcome::Outcome;
 use super::record::flag;
 use super::sampler::{self, state};
 use super::site::Site;
 use super::sync::on;
+#[cfg(feature = "kafka")]
+use crate::propagation::Traceparent;
 
 /// A span that is attached nowhere until somebody asks for it, and ends where it is dropped.
 #[derive(Debug)]
@@ -302,4 +308,44 @@ pub fn in_cx<R>(span: &mut OwnedSpan, body: impl FnOnce() -> R) -> R {
     span.keep(&attached);
     drop(attached);
     value
+}
+
+/// What [`open_message`] does below a sender that is not sampled, of whose message nothing needs to be known.
+#[cfg(feature = "kafka")]
+#[inline(never)]
+pub(crate) fn open_unsampled(span: &mut OwnedSpan, sender: Traceparent) -> Option<bool> {
+    if sampler::current_state() != state::ON {
+        return None;
+    }
+    let begun = local::with(|local| Core::begin_unsampled(local, sender.into(), |cx| span.cx = Some(cx)));
+    if begun == Begun::Slow {
+        return None;
+    }
+    keep_unsampled(span);
+    Some(false)
+}
+
+/// Begins the span of a message below the span that sent it, or as a root; attaches nothing. `None`, and nothing is done,
+/// where more must be decided: by a sampler, or because another span is current. Else whether it records.
+#[cfg(feature = "kafka")]
+#[inline(never)]
+pub(crate) fn open_message(
+    span: &mut OwnedSpan,
+    sender: Option<Traceparent>,
+    given: &'static Given,
+    message: &Message<'_>,
+) -> Option<bool> {
+    if sampler::current_state() != state::ON {
+        return None;
+    }
+    let sender = sender.map_or(Found::NONE, Found::from);
+    let begun = local::with(|local| {
+        let OwnedSpan { core, cx, .. } = &mut *span;
+        core.begin_message::<{ place::MESSAGE }>(local, sender, given, message, |own| *cx = Some(own))
+    });
+    if begun == Begun::Slow {
+        return None;
+    }
+    keep_unsampled(span);
+    Some(span.is_recording())
 }

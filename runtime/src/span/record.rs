@@ -4,6 +4,7 @@ use std::{mem, thread};
 
 use super::clock::{self, Reading};
 use super::limits;
+use super::message::{Details, Given};
 use super::side::Side;
 use super::site::Site;
 use super::value::FieldValue;
@@ -46,6 +47,8 @@ pub(crate) struct Record {
     /// In the order of the site's keys.
     pub(crate) values: [FieldValue; INLINE],
     pub(crate) side: Option<Box<Side>>,
+    /// What it has in common with the spans of other messages. Then the entry before this one has the details.
+    pub(crate) given: Option<&'static Given>,
 }
 
 impl Record {
@@ -146,6 +149,8 @@ impl Record {
 pub(crate) enum Entry {
     /// A span of an annotated function.
     Span(Record),
+    /// What the next record of the same chunk tells of its message.
+    Message(Details),
     /// A span made through the stock SDK. Boxed: it is three times the size of ours.
     Foreign(Box<opentelemetry_sdk::trace::SpanData>),
     /// No entry: a span that is not open, and what is left where one was taken. Never handed over.

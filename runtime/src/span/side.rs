@@ -1,20 +1,17 @@
 //! The side box: what a span carries beyond its fixed record. Most spans have none.
 
 use std::borrow::Cow;
-use std::sync::Arc;
 
 use opentelemetry::trace::{Event, Link, SpanContext, Status, TraceState};
 use opentelemetry::{InstrumentationScope, KeyValue};
 
-use super::given::Given;
 use super::limits::{self, MAX_SPAN_BYTES, SpanLimits, attribute_bytes};
+use super::message::Details;
 use super::site::Kind;
 
 /// Attributes, events, links, status and name written to a span besides its own fields.
 #[derive(Debug, Default)]
 pub(crate) struct Side {
-    /// Name and attributes that it shares with others; what it says itself goes before them.
-    pub(crate) given: Option<Arc<Given>>,
     pub(crate) name: Option<Cow<'static, str>>,
     pub(crate) kind: Option<Kind>,
     pub(crate) scope: Option<InstrumentationScope>,
@@ -25,11 +22,11 @@ pub(crate) struct Side {
     pub(crate) dropped_events: u32,
     pub(crate) links: Vec<Link>,
     pub(crate) dropped_links: u32,
-    /// The first of its links is to its parent.
-    pub(crate) links_parent: bool,
     pub(crate) status: Status,
     /// An end time given through the API, in nanoseconds since the epoch.
     pub(crate) end_ns: Option<u64>,
+    /// What it tells of its message, where that may take no place beside the record.
+    pub(crate) details: Option<Details>,
     /// Heap owned, about. Bounded by [`MAX_SPAN_BYTES`].
     pub(crate) bytes: usize,
 }

@@ -11,10 +11,10 @@ use super::clock::Reading;
 use super::core::Core;
 use super::counters;
 use super::found::{Found, Sampled, decide, link_to, trace_id};
-use super::given::Given;
 use super::leaf::{Leaf, active_span};
 use super::live::{Handle, place};
 use super::local::Local;
+use super::message::{Details, Given};
 use super::options::{Options, Parent};
 use super::record::flag;
 use super::sampler::{self, state};
@@ -57,16 +57,21 @@ impl Core {
     /// Starts the span as the options say. Gives the context to attach; `None` where nothing changes.
     #[cold]
     #[inline(never)]
-    pub(super) fn begin_with(&mut self, local: &Local, options: Options) -> Option<Context> {
+    pub(super) fn begin_with(&mut self, local: &Local, mut options: Options) -> Option<Context> {
         let Some(stats) = local.stats() else {
             counters::lost();
             return None;
         };
-        match self.told(local, options) {
+        let mut message = options.message.take();
+        match self.told(local, options, &mut message) {
             Told::Nothing(cx) => cx,
             Told::Span { cx, span_context, begun, .. } => {
                 let (live, generation) = local.live.acquire();
                 self.live = Some((live, generation));
+                if let (Some((given, details)), Some(record)) = (message, self.record_mut()) {
+                    live.message.put(&details);
+                    record.given = Some(given);
+                }
                 let cx = cx.with_span(Handle::<{ place::TOLD }>::new(span_context, live, generation));
                 self.start_now(stats, begun);
                 Some(cx)
@@ -91,7 +96,7 @@ impl Core {
             counters::lost();
             return (None, None);
         };
-        match self.told(local, options) {
+        match self.told(local, options, &mut None) {
             Told::Nothing(cx) => (cx, None),
             Told::Span { cx, is_current, begun, .. } => {
                 let leaf = self.as_leaf(active_span(&cx));
@@ -102,13 +107,17 @@ impl Core {
     }
 
     /// Decides, and makes the record with what the options say.
-    fn told(&mut self, local: &Local, options: Options) -> Told {
+    fn told(
+        &mut self,
+        local: &Local,
+        options: Options,
+        message: &mut Option<(&'static Given, Details)>,
+    ) -> Told {
         let current = Context::current();
         if current.is_telemetry_suppressed() {
             return Told::Nothing(None);
         }
-        let Options { name, kind, parent, mut links, scope, mut attributes, begun, given, mut links_parent } =
-            options;
+        let Options { name, kind, parent, mut links, scope, mut attributes, begun, message: _ } = options;
         let is_named = matches!(parent, Parent::Context(_) | Parent::Span(_) | Parent::Remote(..));
         let is_current = matches!(parent, Parent::Current);
         let mut base = match parent {
@@ -140,16 +149,19 @@ impl Core {
         };
         let kind_at_start = kind.unwrap_or(self.site.kind);
         let (sampled, trace_state) = if sampler::current_state() == state::ASK {
-            let given_name = given.as_deref().map(Given::name);
+            let given_name = message.as_ref().map(|(given, _)| given.name());
             let name = name.as_deref().or(given_name).unwrap_or(self.site.name);
-            // A sampler sees what the record shares, and the link that it need not hold.
-            let known = given.as_deref().map_or(&[][..], Given::attributes);
-            let seen = [known, &attributes].concat();
-            if let Some(parent) = base.remote.take() {
-                if links_parent {
+            // A sampler sees what the record shares. And it may give the span flags and a state that are not the
+            // parent's, so the link to that must be held.
+            let mut seen = Vec::new();
+            if let Some((given, details)) = message {
+                given.add_start(details, &mut seen);
+                if let Some(parent) = base.remote.as_ref().filter(|_| details.take_links_parent()) {
                     links.insert(0, Link::with_context(parent.clone()));
-                    links_parent = false;
                 }
+            }
+            seen.extend_from_slice(&attributes);
+            if let Some(parent) = base.remote.take() {
                 base.cx = base.cx.with_remote_span_context(parent);
             }
             let asked = ask(local, &base, name, &kind_at_start.into(), &seen, &links);
@@ -177,16 +189,13 @@ impl Core {
         if trace_state != TraceState::NONE {
             record.side().trace_state = Some(trace_state);
         }
-        let said = given.is_some()
-            || name.is_some()
+        let said = name.is_some()
             || kind.is_some()
             || scope.is_some()
             || !links.is_empty()
             || !attributes.is_empty();
         if said {
             let side = record.side();
-            side.given = given;
-            side.links_parent = links_parent;
             side.name = name;
             side.kind = kind;
             side.scope = scope;

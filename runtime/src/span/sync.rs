@@ -8,14 +8,20 @@ use opentelemetry::ContextGuard;
 
 use super::core::{Begun, Core, attach};
 #[cfg(feature = "kafka")]
+use super::found::Found;
+#[cfg(feature = "kafka")]
 use super::future::Ending;
 use super::leaf::Leaf;
 use super::live::place;
 use super::local::{self, Local};
+#[cfg(feature = "kafka")]
+use super::message::{Given, Message};
 use super::options::Options;
 use super::outcome::Outcome;
 use super::sampler::{self, state};
 use super::site::Site;
+#[cfg(feature = "kafka")]
+use crate::propagation::Traceparent;
 
 /// A span that lasts as long as a scope. Stays on its thread.
 #[derive(Debug)]
@@ -165,6 +171,49 @@ fn enter_leaf_on(span: &mut Span) -> bool {
         Some(leaf) => span.enter_leaf(local, leaf),
     });
     span.core.is_recording()
+}
+
+/// What [`enter_message`] does below a sender that is not sampled, of whose message nothing needs to be known.
+#[cfg(feature = "kafka")]
+#[inline(never)]
+pub(crate) fn enter_unsampled_message(span: &mut Span, sender: Traceparent) -> Option<bool> {
+    if sampler::current_state() != state::ON {
+        return None;
+    }
+    let mut own = None;
+    let begun = local::with(|local| Core::begin_unsampled(local, sender.into(), |cx| own = Some(cx)));
+    *span.guard = own.and_then(attach);
+    (begun == Begun::Done).then_some(false)
+}
+
+/// Begins the span of a message below the span that sent it, or as a root. `None`, and nothing is done, where more must
+/// be decided: by a sampler, or because another span is current. Else whether it records.
+#[cfg(feature = "kafka")]
+#[inline(never)]
+pub(crate) fn enter_message(
+    span: &mut Span,
+    sender: Option<Traceparent>,
+    given: &'static Given,
+    message: &Message<'_>,
+) -> Option<bool> {
+    if sampler::current_state() != state::ON {
+        return None;
+    }
+    let sender = sender.map_or(Found::NONE, Found::from);
+    let mut own = None;
+    let begun = local::with(|local| {
+        span.core.begin_message::<{ place::MESSAGE_SYNC }>(local, sender, given, message, |cx| own = Some(cx))
+    });
+    if begun == Begun::Slow {
+        return None;
+    }
+    if let Some(cx) = own {
+        match attach(cx) {
+            Some(guard) => *span.guard = Some(guard),
+            None => enter_unattached(span),
+        }
+    }
+    Some(span.core.is_recording())
 }
 
 /// Begins the span as the options say.

@@ -22,7 +22,9 @@ pub(crate) const PER_PARTITION: u64 = 15_000;
 #[allow(clippy::cast_sign_loss)]
 pub(crate) const MESSAGES: u64 = PARTITIONS as u64 * PER_PARTITION;
 
-pub(crate) const VALUE: [u8; 100] = [b'v'; 100];
+/// What the rows with work parse.
+pub(crate) const VALUE: &[u8; 100] =
+    br#"{"order":"0b7c1d4e-5f60","customer":48213,"amount":129.95,"currency":"EUR","items":[3,17,40],"a":1}"#;
 
 /// Serves until its input ends. Says where once the topics are full.
 pub(crate) fn serve() -> ExitCode {

@@ -8,7 +8,7 @@ use rdkafka::Message as _;
 use rdkafka::message::BorrowedMessage;
 use throughline::{Setup, Telemetry, kafka_consumer};
 
-use crate::broker::{SAMPLED, TENTH};
+use crate::broker::{MESSAGES, SAMPLED, TENTH};
 use crate::count::{self, CountSpans};
 
 static TELEMETRY: OnceLock<Telemetry> = OnceLock::new();
@@ -19,7 +19,21 @@ pub(crate) struct Row {
     pub(crate) beside: &'static str,
     pub(crate) what: What,
     pub(crate) tracing: Tracing,
+    pub(crate) work: Work,
 }
+
+/// What a consuming handler does with a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Work {
+    /// Nothing: all that is measured is the way there.
+    Nothing,
+    /// Parses the value as JSON.
+    Parse,
+    /// Parses it [`PARSES`] times, which takes some ten microseconds.
+    ParseOften,
+}
+
+const PARSES: usize = 25;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum What {
@@ -44,15 +58,23 @@ pub(crate) enum Tracing {
 }
 
 const fn row(name: &'static str, beside: &'static str, what: What, tracing: Tracing) -> Row {
-    Row { name, beside, what, tracing }
+    Row { name, beside, what, tracing, work: Work::Nothing }
+}
+
+const fn working(name: &'static str, beside: &'static str, tracing: Tracing, work: Work) -> Row {
+    Row { name, beside, what: What::Consume, tracing, work }
 }
 
 /// Each is compared with the bare loop that it stands beside.
-pub(crate) const ROWS: [Row; 10] = [
+pub(crate) const ROWS: [Row; 14] = [
     row("consume/bare", "consume/bare", What::Consume, Tracing::Bare),
     row("consume", "consume/bare", What::Consume, Tracing::All),
     row("consume/10%", "consume/bare", What::Consume, Tracing::Tenth),
     row("consume/off", "consume/bare", What::Consume, Tracing::Off),
+    working("consume/json/bare", "consume/json/bare", Tracing::Bare, Work::Parse),
+    working("consume/json", "consume/json/bare", Tracing::All, Work::Parse),
+    working("consume/10us/bare", "consume/10us/bare", Tracing::Bare, Work::ParseOften),
+    working("consume/10us", "consume/10us/bare", Tracing::All, Work::ParseOften),
     row("runner", "consume/bare", What::Runner, Tracing::All),
     row("runner/off", "consume/bare", What::Runner, Tracing::Off),
     row("produce/bare", "produce/bare", What::Produce, Tracing::Bare),
@@ -69,6 +91,11 @@ impl Row {
     /// The topic that a consumer reads.
     pub(crate) const fn topic(&self) -> &'static str {
         if matches!(self.tracing, Tracing::Tenth) { TENTH } else { SAMPLED }
+    }
+
+    /// Messages of a round.
+    pub(crate) const fn messages(&self) -> u64 {
+        if matches!(self.work, Work::ParseOften) { MESSAGES / 6 } else { MESSAGES }
     }
 
     /// Spans of a round of so many messages; `None` where a share is drawn.
@@ -110,15 +137,25 @@ pub(crate) fn exported() -> u64 {
 
 /// What every handler does.
 #[inline(always)]
-pub(crate) fn body(value: Option<&[u8]>) {
+pub(crate) fn body(value: Option<&[u8]>, work: Work) {
+    let times = match work {
+        Work::Nothing => 0,
+        Work::Parse => 1,
+        Work::ParseOften => PARSES,
+    };
+    for _ in 0..times {
+        let parsed: Result<serde_json::Value, _> =
+            serde_json::from_slice(black_box(value).unwrap_or_default());
+        let _ = black_box(parsed);
+    }
     black_box(value);
 }
 
 #[kafka_consumer(group = "billing")]
-pub(crate) async fn traced(message: &BorrowedMessage<'_>) {
-    body(message.payload());
+pub(crate) async fn traced(message: &BorrowedMessage<'_>, work: Work) {
+    body(message.payload(), work);
 }
 
-pub(crate) async fn bare(message: &BorrowedMessage<'_>) {
-    body(message.payload());
+pub(crate) async fn bare(message: &BorrowedMessage<'_>, work: Work) {
+    body(message.payload(), work);
 }

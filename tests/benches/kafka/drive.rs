@@ -96,16 +96,26 @@ pub(crate) fn compare(rounds: usize, chosen: &str) -> ExitCode {
             runner.process_ns.push(answer[3] as f64 / messages);
         }
     }
-    println!("{rounds} rounds; medians; `against` is msgs/s against the bare loop, by pairs of one round");
     println!(
-        "{:16}{:>12}{:>10}{:>8}{:>11}{:>12}{:>8}",
-        "", "msgs/s", "against", "ns", "thread ns", "process ns", "lost"
+        "{rounds} rounds; medians; `against` is msgs/s against the bare loop, by pairs of one round, and so is `cpu`"
     );
-    let pairs: Vec<f64> = runners.iter().map(|runner| against(runner, &runners)).collect();
-    for (mut runner, against) in runners.into_iter().zip(pairs) {
+    println!(
+        "{:18}{:>10}{:>9}{:>8}{:>11}{:>12}{:>7}{:>8}",
+        "", "msgs/s", "against", "ns", "thread ns", "process ns", "cpu", "lost"
+    );
+    let pairs: Vec<(f64, f64)> = runners
+        .iter()
+        .map(|runner| {
+            let speed = against(runner, &runners, |runner| &runner.per_second);
+            (speed, against(runner, &runners, |runner| &runner.process_ns))
+        })
+        .collect();
+    let mut void = false;
+    for (mut runner, (against, cpu)) in runners.into_iter().zip(pairs) {
+        void |= runner.lost > 0;
         let per_second = median(&mut runner.per_second);
         println!(
-            "{:16}{per_second:>12.0}{against:>10.2}{:>8.0}{:>11.0}{:>12.0}{:>8}{}",
+            "{:18}{per_second:>10.0}{against:>9.2}{:>8.0}{:>11.0}{:>12.0}{cpu:>7.2}{:>8}{}",
             runner.row.name,
             1e9 / per_second,
             median(&mut runner.thread_ns),
@@ -116,13 +126,12 @@ pub(crate) fn compare(rounds: usize, chosen: &str) -> ExitCode {
         runner.process.end();
     }
     broker.end();
-    ExitCode::SUCCESS
+    if void { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }
 
 /// The median of the ratios to the bare loop's rounds: neighbours that come and go hit both of a round.
-fn against(runner: &Runner, all: &[Runner]) -> f64 {
+fn against(runner: &Runner, all: &[Runner], of: impl Fn(&Runner) -> &Vec<f64>) -> f64 {
     let Some(bare) = all.iter().find(|other| other.row.name == runner.row.beside) else { return f64::NAN };
-    let mut ratios: Vec<f64> =
-        runner.per_second.iter().zip(&bare.per_second).map(|(ours, bare)| ours / bare).collect();
+    let mut ratios: Vec<f64> = of(runner).iter().zip(of(bare)).map(|(ours, bare)| ours / bare).collect();
     median(&mut ratios)
 }

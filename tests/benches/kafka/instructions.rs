@@ -11,7 +11,7 @@ use rdkafka::message::{Header, OwnedHeaders, OwnedMessage, Timestamp};
 use throughline::kafka_consumer;
 
 use crate::broker::{SAMPLED, VALUE};
-use crate::candidates::{self, Row, Tracing};
+use crate::candidates::{self, Row, Tracing, Work};
 
 const FEW: u64 = 200;
 const MANY: u64 = 1_200;
@@ -22,11 +22,11 @@ const CANDIDATES: [(&str, Option<f64>); 4] =
 
 #[kafka_consumer(group = "billing")]
 async fn traced(message: &OwnedMessage) {
-    candidates::body(message.payload());
+    candidates::body(message.payload(), Work::Nothing);
 }
 
 async fn bare(message: &OwnedMessage) {
-    candidates::body(message.payload());
+    candidates::body(message.payload(), Work::Nothing);
 }
 
 pub(crate) fn report(check: bool) -> ExitCode {

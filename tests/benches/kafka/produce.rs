@@ -59,6 +59,7 @@ impl Sender {
                         delivery.await.expect("not cancelled").expect("delivered");
                     }
                 }
+                assert_eq!(producer.flush_within(Duration::from_secs(10)).await, 0);
             }
         }
         Taken { wall: start.elapsed(), thread_ns: cpu_ns(ClockId::ThreadCPUTime) - thread }

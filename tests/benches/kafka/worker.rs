@@ -42,7 +42,8 @@ pub(crate) fn serve(name: &str, servers: &str) -> ExitCode {
         let taken = runtime.block_on(work.round(round));
         let exported = candidates::exported() - exported;
         let process = cpu_ns(ClockId::ProcessCPUTime) - process;
-        println!("{MESSAGES} {} {} {process} {exported}", taken.wall.as_nanos(), taken.thread_ns);
+        let messages = row.messages();
+        println!("{messages} {} {} {process} {exported}", taken.wall.as_nanos(), taken.thread_ns);
         let _ = std::io::stdout().flush();
     }
     if count::malformed() > 0 {
@@ -87,6 +88,8 @@ fn consumer_config(servers: &str) -> ClientConfig {
         .set("bootstrap.servers", servers)
         // kafka.md R-18: the embedded cluster waits the full time.
         .set("fetch.wait.max.ms", "10")
+        // kafka.md R-12: by default a consumer whose queue was full once waits up to a second for the next message.
+        .set("fetch.queue.backoff.ms", "10")
         .set("auto.offset.reset", "earliest");
     config
 }
@@ -100,19 +103,20 @@ async fn consume(consumer: &StreamConsumer, row: &Row) -> Taken {
     consumer.assign(&all).expect("partitions of the topic");
     let receive = async || consumer.recv().await.expect("a record of the embedded cluster");
     let is_bare = row.tracing == Tracing::Bare;
+    let (messages, work) = (row.messages(), row.work);
     let first = receive().await;
     let (start, thread) = (Instant::now(), cpu_ns(ClockId::ThreadCPUTime));
     if is_bare {
-        candidates::bare(&first).await;
-        for _ in 1..MESSAGES {
+        candidates::bare(&first, work).await;
+        for _ in 1..messages {
             let message = receive().await;
-            candidates::bare(&message).await;
+            candidates::bare(&message, work).await;
         }
     } else {
-        candidates::traced(&first).await;
-        for _ in 1..MESSAGES {
+        candidates::traced(&first, work).await;
+        for _ in 1..messages {
             let message = receive().await;
-            candidates::traced(&message).await;
+            candidates::traced(&message, work).await;
         }
     }
     let taken = Taken { wall: start.elapsed(), thread_ns: cpu_ns(ClockId::ThreadCPUTime) - thread };
@@ -127,7 +131,7 @@ async fn run(config: ClientConfig, row: &Row, round: usize) -> Taken {
     let handler = move |record: Record| {
         let counted = Arc::clone(&counted);
         async move {
-            candidates::body(record.value().as_deref());
+            candidates::body(record.value().as_deref(), candidates::Work::Nothing);
             let before = counted.0.fetch_add(1, Ordering::Relaxed);
             if before == 0 || before + 1 == MESSAGES {
                 counted.1.notify_one();

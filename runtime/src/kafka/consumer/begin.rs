@@ -1,16 +1,17 @@
 //! What a process span begins with: name, parent, links, and the attributes that samplers see.
 
-use std::borrow::Cow;
-
 use opentelemetry::trace::{Link, SpanContext, TraceContextExt as _};
 use opentelemetry::{Context, KeyValue};
 
-use super::details::{now_ms, queue_time};
-use super::structure::{Parent, Structure};
+use super::details::{self, WORDING, asked_for, asks_for_more, now_ms, queue_time};
+use super::said::Said;
+use super::structure::{Parent, Structure, is_too_old};
 use crate::kafka::message::ConsumedMessage;
 use crate::kafka::options::{ContextMode, ProcessOptions};
 use crate::kafka::{attributes, known};
-use crate::span::{self, MessageParent, Options};
+use crate::propagation::{Came, Traceparent};
+use crate::span::message::{Details, Given, Message};
+use crate::span::{self, MessageParent, OfMessage, Options, OwnedSpan, Span};
 
 /// The first message of a batch, where it stands for all of them.
 pub(super) struct Same<'m, M> {
@@ -28,22 +29,138 @@ impl<'m, M: ConsumedMessage> Same<'m, M> {
     }
 }
 
-pub(super) fn single<M: ConsumedMessage + ?Sized>(
+/// A span that can be begun for a message.
+pub(super) trait Begins {
+    /// Below a sender that is not sampled; see [`span::open_unsampled`].
+    fn begin_unsampled(&mut self, sender: Traceparent) -> Option<bool>;
+    /// Below its sender's, or as a root; see [`span::open_message`].
+    fn begin_message(
+        &mut self,
+        sender: Option<Traceparent>,
+        given: &'static Given,
+        message: &Message<'_>,
+    ) -> Option<bool>;
+    /// As the options say. True if it records.
+    fn begin_with(&mut self, options: Options) -> bool;
+    fn add(&mut self, attributes: impl Iterator<Item = KeyValue>);
+}
+
+impl Begins for Span {
+    fn begin_unsampled(&mut self, sender: Traceparent) -> Option<bool> {
+        span::enter_unsampled_message(self, sender)
+    }
+    fn begin_message(
+        &mut self,
+        sender: Option<Traceparent>,
+        given: &'static Given,
+        message: &Message<'_>,
+    ) -> Option<bool> {
+        span::enter_message(self, sender, given, message)
+    }
+    fn begin_with(&mut self, options: Options) -> bool {
+        span::enter_with(self, options)
+    }
+    fn add(&mut self, attributes: impl Iterator<Item = KeyValue>) {
+        self.set_attributes(attributes);
+    }
+}
+
+impl Begins for OwnedSpan {
+    fn begin_unsampled(&mut self, sender: Traceparent) -> Option<bool> {
+        span::open_unsampled(self, sender)
+    }
+    fn begin_message(
+        &mut self,
+        sender: Option<Traceparent>,
+        given: &'static Given,
+        message: &Message<'_>,
+    ) -> Option<bool> {
+        span::open_message(self, sender, given, message)
+    }
+    fn begin_with(&mut self, options: Options) -> bool {
+        span::open_with(self, options)
+    }
+    fn add(&mut self, attributes: impl Iterator<Item = KeyValue>) {
+        self.set_attributes(attributes);
+    }
+}
+
+/// Begins the process span of a message. True if it records. `with_key`: whether it is the handler that says what is told
+/// of the message; otherwise only what no handler has other words for is told.
+pub(super) fn single<S: Begins, M: ConsumedMessage + ?Sized>(
+    span: &mut S,
     message: &M,
-    options: &mut ProcessOptions,
+    options: &Said,
+    with_key: bool,
+) -> bool {
+    let now_ms = now_ms();
+    let came = message.sender().0;
+    let plain = match came {
+        Came::Only(sender) if is_plain(options, sender, message.timestamp_ms(), now_ms) => Some(sender),
+        _ => None,
+    };
+    if let Some(Some(sender)) = plain
+        && !sender.flags.is_sampled()
+        && let Some(recording) = span.begin_unsampled(sender)
+    {
+        return recording;
+    }
+    let told = details::in_place(message, options, now_ms, with_key);
+    let given = known::given(options, options.topic.as_deref().unwrap_or_else(|| message.topic()));
+    let quick = match (plain, given) {
+        (Some(sender), Some(given)) => span.begin_message(sender, given, &told),
+        _ => None,
+    };
+    let recording = match (quick, given) {
+        (Some(recording), _) => recording,
+        (None, Some(given)) => {
+            let (parent, links) = structure(&came.into_context(), message, options, now_ms);
+            let (name, scope) = (options.name.clone(), options.scope.clone());
+            span.begin_with(Options::of_message(OfMessage {
+                given,
+                message: &told,
+                parent,
+                links,
+                name,
+                scope,
+            }))
+        }
+        (None, None) => unknown(span, &told, &came.into_context(), message, options, now_ms),
+    };
+    if recording && with_key && asks_for_more(message, options) {
+        span.add(asked_for(message, options));
+    }
+    recording
+}
+
+/// Whether the message and what is said about its span leave nothing to be decided but by the sampler.
+#[inline]
+fn is_plain(
+    options: &ProcessOptions,
+    sender: Option<Traceparent>,
+    timestamp_ms: Option<i64>,
     now_ms: i64,
-) -> Options {
-    let remote = message.creation_context();
+) -> bool {
+    let is_parent = matches!(options.context, ContextMode::ParentOrLink | ContextMode::Parent);
+    options.links.is_empty()
+        && options.name.is_none()
+        && options.scope.is_none()
+        && (sender.is_none() || is_parent && !is_too_old(options, timestamp_ms, now_ms))
+}
+
+/// Whose child the span is, and its links besides one to its parent.
+fn structure<M: ConsumedMessage + ?Sized>(
+    remote: &Context,
+    message: &M,
+    options: &ProcessOptions,
+    now_ms: i64,
+) -> (MessageParent, Vec<Link>) {
     let remote_span = remote.span();
     let creation = remote_span.span_context();
-    let given = match options.topic.as_deref() {
-        Some(topic) => known::given(options, topic, message.partition()),
-        None => known::given(options, message.topic(), message.partition()),
-    };
     let structure = Structure::of(options, creation, message.timestamp_ms(), now_ms);
     let continues = matches!(structure.parent, Parent::Creation);
-    let parent = structure.parent.context(&remote, options.baggage);
-    let mut links = std::mem::take(&mut options.links);
+    let parent = structure.parent.context(remote, options.baggage);
+    let mut links = options.links.clone();
     let parent = if continues {
         // The link to the creation context is one to the parent, which the record has.
         MessageParent::Continued(creation.clone(), parent)
@@ -54,15 +171,45 @@ pub(super) fn single<M: ConsumedMessage + ?Sized>(
         MessageParent::Other(parent)
     };
     links.extend(structure.link.map(Link::with_context));
-    Options::of_message(given, parent, links, options.name.take(), options.scope.take())
+    (parent, links)
 }
 
-pub(super) fn batch<M: ConsumedMessage>(messages: &[M], mut options: ProcessOptions) -> Options {
+/// A span of one handler or topic more than there is room for among those whose spans share what they have in common.
+#[cold]
+fn unknown<S: Begins, M: ConsumedMessage + ?Sized>(
+    span: &mut S,
+    told: &Message<'_>,
+    remote: &Context,
+    message: &M,
+    options: &ProcessOptions,
+    now_ms: i64,
+) -> bool {
+    let (parent, mut links) = structure(remote, message, options, now_ms);
+    let parent = match parent {
+        MessageParent::Continued(creation, cx) => {
+            links.insert(0, Link::with_context(creation.clone()));
+            cx.with_remote_span_context(creation)
+        }
+        MessageParent::Other(cx) => cx,
+    };
+    let topic = options.topic.as_deref().unwrap_or_else(|| message.topic());
+    let mut given = known::common(options, Some(topic), |text| text);
+    let details = Details::of(told, false);
+    (WORDING.at_start)(&details, &mut given);
+    let recording = span.begin_with(begin(options, Some(topic), parent, given, links));
+    if recording {
+        let mut rest = Vec::new();
+        (WORDING.later)(&details, &mut rest);
+        span.add(rest.into_iter());
+    }
+    recording
+}
+
+pub(super) fn batch<M: ConsumedMessage>(messages: &[M], options: &ProcessOptions) -> Options {
     let Same { topic: same_topic, partition: same_partition } = Same::of(messages);
-    let topic =
-        options.topic.take().or_else(|| same_topic.map(|message| Cow::Owned(message.topic().to_owned())));
-    let mut links = batch_links(messages, &options, same_topic.is_none(), same_partition.is_none());
-    links.append(&mut options.links);
+    let topic = options.topic.as_deref().or_else(|| same_topic.map(ConsumedMessage::topic));
+    let mut links = batch_links(messages, options, same_topic.is_none(), same_partition.is_none());
+    links.extend_from_slice(&options.links);
     let ambient = span::current::span_context();
     let parent = match options.context {
         ContextMode::NewRoot => {
@@ -75,7 +222,7 @@ pub(super) fn batch<M: ConsumedMessage>(messages: &[M], mut options: ProcessOpti
         _ if ambient.is_valid() => Parent::Ambient,
         _ => Parent::Root,
     };
-    let mut given = known::common(&options, topic.as_deref());
+    let mut given = known::common(options, topic, |text| text);
     given.extend(same_partition.and_then(|message| attributes::partition(message.partition())));
     given.push(KeyValue::new(attributes::BATCH_COUNT, i64::try_from(messages.len()).unwrap_or(i64::MAX)));
     // Baggage of different senders cannot be current at once.
@@ -140,19 +287,15 @@ fn batch_links<M: ConsumedMessage>(
 }
 
 pub(super) fn begin(
-    options: ProcessOptions,
-    topic: Option<Cow<'static, str>>,
+    options: &ProcessOptions,
+    topic: Option<&str>,
     parent: Context,
     given: Vec<KeyValue>,
     links: Vec<Link>,
 ) -> Options {
-    // kafka.md S-1.
-    let name = options.name.unwrap_or_else(|| match options.template.or(topic) {
-        Some(destination) => Cow::Owned(format!("{} {destination}", options.operation)),
-        None => options.operation,
-    });
+    let name = options.name.clone().unwrap_or_else(|| known::name(options, topic));
     let begun = Options::new().name(name).parent(parent).attributes(given).links(links);
-    match options.scope {
+    match &options.scope {
         Some(scope) => begun.scope(scope),
         None => begun,
     }

@@ -1,51 +1,108 @@
-//! The attributes of a process span beyond those that samplers see.
+//! The attributes of a process span beyond those that its handler and topic fix.
 
 use std::time::SystemTime;
 
 use opentelemetry::KeyValue;
 
 use crate::kafka::message::ConsumedMessage;
-use crate::kafka::options::ProcessOptions;
+use crate::kafka::options::{KeyText, ProcessOptions};
 use crate::kafka::{attributes, headers, timestamp};
+use crate::span::message::{Details, KEY_BYTES, Message, Wording};
 
-/// What is recorded beyond what samplers see; built only if the span records.
-pub(super) struct Details<'m, M: ConsumedMessage + ?Sized> {
-    pub(super) message: &'m M,
-    pub(super) options: &'m ProcessOptions,
-    pub(super) now_ms: i64,
+/// How a record's details become attributes.
+pub(in crate::kafka) const WORDING: Wording = Wording { at_start: add_partition, later: add_place };
+
+fn add_partition(details: &Details, to: &mut Vec<KeyValue>) {
+    to.extend(attributes::partition(details.partition()));
 }
 
-impl<M: ConsumedMessage + ?Sized> Details<'_, M> {
-    /// Everything.
-    pub(super) fn all(&self) -> impl Iterator<Item = KeyValue> {
-        self.place().chain(self.chosen())
+/// kafka.md, section 3.5.
+fn add_place(details: &Details, to: &mut Vec<KeyValue>) {
+    to.extend(attributes::offset(details.offset()));
+    to.extend(details.key().map(|key| KeyValue::new(attributes::KEY, key)));
+    if details.is_tombstone() {
+        to.push(KeyValue::new(attributes::TOMBSTONE, true));
     }
+    to.extend(details.waited_ms().map(queue_time_of));
+}
 
-    /// kafka.md, section 3.5: what does not depend on the user's words.
-    pub(super) fn place(&self) -> impl Iterator<Item = KeyValue> {
-        let tombstone = self.message.value_bytes().is_none();
-        let waited =
-            self.options.queue_time.then(|| queue_time(self.message.timestamp_ms(), self.now_ms)).flatten();
-        let offset = attributes::offset(self.message.offset()).into_iter();
-        offset.chain(tombstone.then(|| KeyValue::new(attributes::TOMBSTONE, true))).chain(waited)
+/// What is told of a message in place. `with_key`: not if the handler may have other words for it.
+pub(super) fn in_place<'m, M: ConsumedMessage + ?Sized>(
+    message: &'m M,
+    options: &ProcessOptions,
+    now_ms: i64,
+    with_key: bool,
+) -> Message<'m> {
+    let waited_ms = if options.queue_time { queue_ms(message.timestamp_ms(), now_ms) } else { None };
+    let key = match options.key {
+        KeyText::Utf8 { max_bytes } if with_key => {
+            message.key().filter(|key| key.len() <= max_bytes.min(KEY_BYTES))
+        }
+        _ => None,
+    };
+    Message {
+        partition: message.partition(),
+        offset: message.offset(),
+        waited_ms,
+        key,
+        is_tombstone: message.value_bytes().is_none(),
     }
+}
 
-    /// kafka.md.
-    pub(super) fn chosen(&self) -> impl Iterator<Item = KeyValue> {
-        let key = attributes::key(self.message.key(), self.options.key).into_iter();
-        let size = self.message.value_bytes().filter(|_| self.options.sizes).map(attributes::body_size);
-        let ProcessOptions { message_id, conversation_id, headers, .. } = self.options;
-        let headers =
-            headers::all_captured(self.message.header_view(), *message_id, *conversation_id, headers);
-        key.chain(size).chain(headers)
-    }
+/// What the user's words ask for beyond what is told in place (kafka.md ).
+pub(super) fn asked_for<M: ConsumedMessage + ?Sized>(
+    message: &M,
+    options: &ProcessOptions,
+) -> impl Iterator<Item = KeyValue> {
+    let key = match options.key {
+        KeyText::Utf8 { .. } => message.key().filter(|key| key.len() > KEY_BYTES),
+        _ => message.key(),
+    };
+    attributes::key(key, options.key).into_iter().chain(others(message, options))
+}
+
+/// The same, with any key.
+pub(super) fn chosen<M: ConsumedMessage + ?Sized>(
+    message: &M,
+    options: &ProcessOptions,
+) -> impl Iterator<Item = KeyValue> {
+    attributes::key(message.key(), options.key).into_iter().chain(others(message, options))
+}
+
+fn others<M: ConsumedMessage + ?Sized>(
+    message: &M,
+    options: &ProcessOptions,
+) -> impl Iterator<Item = KeyValue> {
+    let size = message.value_bytes().filter(|_| options.sizes).map(attributes::body_size);
+    let ProcessOptions { message_id, conversation_id, headers, .. } = options;
+    let headers = headers::all_captured(message.header_view(), *message_id, *conversation_id, headers);
+    size.into_iter().chain(headers)
+}
+
+/// Whether [`asked_for`] may give anything.
+pub(super) fn asks_for_more<M: ConsumedMessage + ?Sized>(message: &M, options: &ProcessOptions) -> bool {
+    let more_of_key = match options.key {
+        KeyText::Off => false,
+        KeyText::Utf8 { max_bytes } => {
+            max_bytes > KEY_BYTES && message.key().is_some_and(|key| key.len() > KEY_BYTES)
+        }
+        KeyText::With(_) => true,
+    };
+    more_of_key
+        || options.sizes
+        || options.message_id.is_some()
+        || options.conversation_id.is_some()
+        || !options.headers.is_empty()
 }
 
 /// Time from the record's timestamp to now in milliseconds; absent for a timestamp that says nothing, zero for one in
 /// the future.
 pub(super) fn queue_time(timestamp_ms: Option<i64>, now_ms: i64) -> Option<KeyValue> {
-    let waited = i64::try_from(queue_ms(timestamp_ms, now_ms)?).unwrap_or(i64::MAX);
-    Some(KeyValue::new(attributes::QUEUE_TIME, waited))
+    queue_ms(timestamp_ms, now_ms).map(queue_time_of)
+}
+
+fn queue_time_of(waited_ms: u64) -> KeyValue {
+    KeyValue::new(attributes::QUEUE_TIME, i64::try_from(waited_ms).unwrap_or(i64::MAX))
 }
 
 pub(super) fn queue_ms(timestamp_ms: Option<i64>, now_ms: i64) -> Option<u64> {

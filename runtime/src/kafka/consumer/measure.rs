@@ -15,7 +15,7 @@ pub(super) fn measure_single<M: ConsumedMessage + ?Sized>(
     message: &M,
     options: &ProcessOptions,
 ) {
-    if !options.metrics || !metrics::is_measured() {
+    if !options.metrics {
         return;
     }
     let counts = !options.counted && !message.is_counted();

@@ -7,16 +7,20 @@
 //! static SITE: RT::Site = RT::Site::new("process", RT::Kind::Consumer, KEYS, SCOPE, file!(), line!(), ..);
 //! let mut span = RT::Span::idle(&SITE);                                       // async: RT::OwnedSpan::idle(&SITE)
 //! let mut measure = RT::kafka::Measure::idle();
-//! if RT::kafka::enter(&mut span, &mut measure, &message, || RT::kafka::ProcessOptions::new()    // async: RT::kafka::open(..)
+//! if RT::kafka::enter(&mut span, &mut measure, &message, {                    // async: RT::kafka::open(..)
+//!     static OPTIONS: RT::kafka::ConstantOptions = RT::kafka::ConstantOptions::new(|| RT::kafka::ProcessOptions::new()
 //!         .name("name")                                                       // positional name and `name = EXPR`
 //!         .group("billing")
 //!         .context(RT::kafka::ContextMode::Parent)
 //!         .key(RT::kafka::KeyText::Off)
 //!         .headers(const { &[RT::kafka::CapturedHeader::new("x-tenant", "app.tenant"),
-//!                            RT::kafka::CapturedHeader::new("x-flow", "throughline.messaging.header.x-flow")] })
-//! ) { RT::kafka::set(&mut span, &measure, 0, "task_id", &task_id); }
+//!                            RT::kafka::CapturedHeader::new("x-flow", "throughline.messaging.header.x-flow")] }));
+//!     &OPTIONS
+//! }) { RT::kafka::set(&mut span, &measure, 0, "task_id", &task_id); }
 //! // from here on as in #[traced_span]: RT::kafka::{in_span, traced}((span, measure), ..)
 //! ```
+//!
+//! Where an argument is an expression, what is handed over is the closure itself: `|| RT::kafka::ProcessOptions::new()..`.
 //!
 //! Inside a process span of the runner, `enter` and `open` begin none: they note in `measure` that this one is filled, and
 //! fields and outcome go there. With `run(..)`, a function without a message among its parameters calls `enter_any` or
@@ -40,14 +44,18 @@
 mod begin;
 mod details;
 mod measure;
+mod said;
 mod structure;
 
 use std::borrow::Cow;
 
 use opentelemetry::{Context, KeyValue};
 
-use self::begin::{batch, begin, single};
-use self::details::{Details, now_ms};
+pub(super) use self::details::WORDING;
+pub(super) use self::said::Said;
+pub use self::said::{ConstantOptions, HandlerOptions};
+
+use self::begin::{Begins, batch, begin, single};
 use self::measure::{measure_batch, measure_single, measured};
 use self::structure::Parent;
 use super::message::ConsumedMessage;
@@ -62,44 +70,42 @@ use crate::span::{self, Options, OwnedSpan, Span};
 pub fn enter<M, O>(span: &mut Span, measure: &mut Measure, message: &M, options: O) -> bool
 where
     M: ConsumedMessage + ?Sized,
-    O: FnOnce() -> ProcessOptions,
+    O: HandlerOptions,
 {
-    if let Some(claimed) = running::claim(message, None) {
-        return fill(claimed, measure, Some(message), options);
+    match running::claim(message, None) {
+        Some(claimed) => fill(claimed, measure, Some(message), options),
+        None => begin_single(span, measure, message, options, true),
     }
-    let Some(mut options) = wanted(options) else { return false };
-    measure_single(measure, message, &options);
-    if !span::on() {
-        return false;
-    }
-    let now_ms = now_ms();
-    let recording = span::enter_with(span, single(message, &mut options, now_ms));
-    if recording {
-        span.set_attributes(Details { message, options: &options, now_ms }.all());
-    }
-    recording
 }
 
 /// Begins the process span of an asynchronous handler; attaches nothing. True if it records.
 pub fn open<M, O>(span: &mut OwnedSpan, measure: &mut Measure, message: &M, options: O) -> bool
 where
     M: ConsumedMessage + ?Sized,
-    O: FnOnce() -> ProcessOptions,
+    O: HandlerOptions,
 {
-    if let Some(claimed) = running::claim(message, None) {
-        return fill(claimed, measure, Some(message), options);
+    match running::claim(message, None) {
+        Some(claimed) => fill(claimed, measure, Some(message), options),
+        None => begin_single(span, measure, message, options, true),
     }
-    let Some(mut options) = wanted(options) else { return false };
-    measure_single(measure, message, &options);
-    if !span::on() {
+}
+
+/// Begins span and measurement, whichever of them somebody wants.
+fn begin_single<S, M, O>(span: &mut S, measure: &mut Measure, message: &M, options: O, with_key: bool) -> bool
+where
+    S: Begins,
+    M: ConsumedMessage + ?Sized,
+    O: HandlerOptions,
+{
+    let (on, measured) = (span::on(), metrics::is_measured());
+    if !on && !measured {
         return false;
     }
-    let now_ms = now_ms();
-    let recording = span::open_with(span, single(message, &mut options, now_ms));
-    if recording {
-        span.set_attributes(Details { message, options: &options, now_ms }.all());
+    let options = options.said();
+    if measured {
+        measure_single(measure, message, &options);
     }
-    recording
+    on && single(span, message, &options, with_key)
 }
 
 /// Begins the process span of a synchronous handler of a batch. True if it records.
@@ -107,7 +113,7 @@ pub fn enter_batch<B, M, O>(span: &mut Span, measure: &mut Measure, messages: &B
 where
     B: AsRef<[M]> + ?Sized,
     M: ConsumedMessage,
-    O: FnOnce() -> ProcessOptions,
+    O: HandlerOptions,
 {
     let messages = messages.as_ref();
     if let Some(claimed) = messages.first().and_then(|first| running::claim(first, Some(messages.len()))) {
@@ -121,7 +127,7 @@ pub fn open_batch<B, M, O>(span: &mut OwnedSpan, measure: &mut Measure, messages
 where
     B: AsRef<[M]> + ?Sized,
     M: ConsumedMessage,
-    O: FnOnce() -> ProcessOptions,
+    O: HandlerOptions,
 {
     let messages = messages.as_ref();
     if let Some(claimed) = messages.first().and_then(|first| running::claim(first, Some(messages.len()))) {
@@ -132,7 +138,7 @@ where
 
 /// Begins the process span of a synchronous handler whose parameters are no message, such as a `T: KafkaMessage`: that of
 /// the runner's attempt, or one that knows of no sender. True if it records.
-pub fn enter_any(span: &mut Span, measure: &mut Measure, options: impl FnOnce() -> ProcessOptions) -> bool {
+pub fn enter_any(span: &mut Span, measure: &mut Measure, options: impl HandlerOptions) -> bool {
     if let Some(claimed) = running::claim_any() {
         return fill(claimed, measure, None::<&Record>, options);
     }
@@ -140,62 +146,52 @@ pub fn enter_any(span: &mut Span, measure: &mut Measure, options: impl FnOnce() 
 }
 
 /// The same for an asynchronous handler; attaches nothing.
-pub fn open_any(
-    span: &mut OwnedSpan,
-    measure: &mut Measure,
-    options: impl FnOnce() -> ProcessOptions,
-) -> bool {
+pub fn open_any(span: &mut OwnedSpan, measure: &mut Measure, options: impl HandlerOptions) -> bool {
     if let Some(claimed) = running::claim_any() {
         return fill(claimed, measure, None::<&Record>, options);
     }
     begin_any(measure, options).is_some_and(|begin| span::open_with(span, begin))
 }
 
-fn begin_any(measure: &mut Measure, options: impl FnOnce() -> ProcessOptions) -> Option<Options> {
+fn begin_any(measure: &mut Measure, options: impl HandlerOptions) -> Option<Options> {
     let measured = metrics::is_measured();
     if !span::on() && !measured {
         return None;
     }
-    let mut options = options();
+    let options = options.said();
     if measured && options.metrics {
         let topic = options.topic.clone();
         measure.begin(u64::from(!options.counted), || self::measured(&options, topic));
     }
     span::on().then(|| {
-        let topic = options.topic.take();
+        let topic = options.topic.as_deref();
         let ambient = span::current::span_context().is_valid();
         let parent = match options.context {
             ContextMode::NewRoot => Parent::Root,
             _ if ambient => Parent::Ambient,
             _ => Parent::Root,
         };
-        let given = known::common(&options, topic.as_deref());
-        let links = std::mem::take(&mut options.links);
-        begin(options, topic, parent.context(&Context::new(), false), given, links)
+        let given = known::common(&options, topic, |text| text);
+        let links = options.links.clone();
+        begin(&options, topic, parent.context(&Context::new(), false), given, links)
     })
-}
-
-/// The options, if anybody wants to know of the message: `None` where tracing is off and nothing is measured.
-#[inline]
-fn wanted(options: impl FnOnce() -> ProcessOptions) -> Option<ProcessOptions> {
-    (span::on() || metrics::is_measured()).then(options)
 }
 
 /// Begins the measurement of a batch, and gives what the span begins with; `None` if tracing is off.
 fn begin_batch<M, O>(measure: &mut Measure, messages: &[M], options: O) -> Option<Options>
 where
     M: ConsumedMessage,
-    O: FnOnce() -> ProcessOptions,
+    O: HandlerOptions,
 {
     let measured = metrics::is_measured();
     if !span::on() && !measured {
         return None;
     }
-    let options = options();
+    let options = options.said();
     if measured {
         measure_batch(measure, messages, &options);
     }
-    span::on().then(|| batch(messages, options))
+    span::on().then(|| batch(messages, &options))
 }
 
 /// Begins the process span of one attempt of the runner. True if it records.
@@ -207,27 +203,17 @@ pub(super) fn open_attempt(
     measure: &mut Measure,
     records: &[Record],
     is_batch: bool,
-    options: impl FnOnce() -> ProcessOptions,
+    options: impl HandlerOptions,
 ) -> bool {
     if let ([record], false) = (records, is_batch) {
-        let Some(mut options) = wanted(options) else { return false };
-        measure_single(measure, record, &options);
-        if !span::on() {
-            return false;
-        }
-        let now_ms = now_ms();
-        let recording = span::open_with(span, single(record, &mut options, now_ms));
-        if recording {
-            span.set_attributes(Details { message: record, options: &options, now_ms }.place());
-        }
-        return recording;
+        return begin_single(span, measure, record, options, false);
     }
     begin_batch(measure, records, options).is_some_and(|begin| span::open_with(span, begin))
 }
 
 /// Records on the current span what no annotated handler has recorded.
 pub(super) fn complete_attempt(record: &Record, options: &ProcessOptions) {
-    span::current::set_attributes(Details { message: record, options, now_ms: 0 }.chosen());
+    span::current::set_attributes(details::chosen(record, options));
 }
 
 /// Writes what the arguments say to the process span of the runner's attempt (kafka.md section 3.1, `run`). Whose child it
@@ -235,16 +221,15 @@ pub(super) fn complete_attempt(record: &Record, options: &ProcessOptions) {
 fn fill<M, O>(claimed: Claimed, measure: &mut Measure, message: Option<&M>, options: O) -> bool
 where
     M: ConsumedMessage + ?Sized,
-    O: FnOnce() -> ProcessOptions,
+    O: HandlerOptions,
 {
     let recording = claimed.is_recording();
     if recording {
-        let options = options();
+        let options = options.said();
         if let Some(message) = message {
-            let details = Details { message, options: &options, now_ms: 0 };
-            details.chosen().for_each(|kv| claimed.set_attribute(kv));
+            details::chosen(message, &options).for_each(|kv| claimed.set_attribute(kv));
         }
-        let ProcessOptions { name, operation, topic, template, group, client_id, .. } = options;
+        let ProcessOptions { name, operation, topic, template, group, client_id, .. } = options.into_owned();
         let destination = template.clone().or_else(|| topic.clone());
         let named = |value: Option<Cow<'static, str>>, key| value.map(|value| KeyValue::new(key, value));
         let given = [

@@ -60,7 +60,8 @@ impl Structure {
     }
 }
 
-fn is_too_old(options: &ProcessOptions, timestamp_ms: Option<i64>, now_ms: i64) -> bool {
+#[inline]
+pub(super) fn is_too_old(options: &ProcessOptions, timestamp_ms: Option<i64>, now_ms: i64) -> bool {
     let (Some(limit), Some(sent)) = (options.parent_max_age, timestamp_ms.filter(|ms| *ms > 0)) else {
         return false;
     };

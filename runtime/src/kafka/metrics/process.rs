@@ -105,6 +105,7 @@ impl Measure {
 
 #[cfg(feature = "metrics")]
 impl Drop for Measure {
+    #[inline]
     fn drop(&mut self) {
         if let Some(running) = &self.running {
             let panicked = running.panicked || (std::thread::panicking() && !running.began_in_panic);

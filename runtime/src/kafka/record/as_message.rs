@@ -7,9 +7,10 @@ use opentelemetry::Context;
 use super::Record;
 use crate::kafka::derived;
 use crate::kafka::kafka_message::KafkaMessage;
-use crate::kafka::message::ConsumedMessage;
+use crate::kafka::message::{ConsumedMessage, Sender};
 use crate::kafka::message_error::DecodeError;
 use crate::kafka::record_headers::Headers;
+use crate::propagation::Came;
 use crate::trace_context::TraceContext;
 
 /// What a [`Record`] can hold when it is read from a message: any [`KafkaMessage`], or `Option<Vec<u8>>`, the raw value.
@@ -71,6 +72,13 @@ impl<T: 'static> ConsumedMessage for Record<T> {
     }
     fn is_counted(&self) -> bool {
         self.counted
+    }
+    fn sender(&self) -> Sender {
+        match self.creation.context() {
+            None if self.baggage.is_empty() => Sender(Came::Only(None)),
+            Some(cx) if self.baggage.is_empty() => Sender(Came::in_context(cx)),
+            _ => Sender(Came::Context(self.creation_context())),
+        }
     }
 }
 

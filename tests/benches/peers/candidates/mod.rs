@@ -8,7 +8,7 @@ mod tracing_spans;
 
 // The bench of allocations does not look at what was exported.
 #[allow(unused_imports)]
-pub(crate) use count::{exported, malformed};
+pub(crate) use count::{CountSpans, exported, malformed};
 
 use std::hint::black_box;
 
