@@ -103,6 +103,7 @@ fn is_name(name: &[u8], field: &str) -> bool {
 
 /// The `traceparent` of headers that hold at most one, valid, and neither `tracestate` nor baggage, which is what most
 /// messages look like. `None`: there is more to look at.
+#[cfg(feature = "kafka")]
 #[inline]
 pub(crate) fn only_span<H: HeaderView + ?Sized>(headers: &H, parts: Parts) -> Option<Option<Traceparent>> {
     let mut found = None;
