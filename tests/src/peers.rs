@@ -213,6 +213,9 @@ pub const JAEGER: &str = "THROUGHLINE_TEST_JAEGER";
 /// Names where that server takes OTLP over HTTP (a URL).
 pub const JAEGER_OTLP: &str = "THROUGHLINE_TEST_JAEGER_OTLP";
 
+/// Names the topic of [`KAFKA`] from which that server also takes spans, if it was started with `--from-kafka`.
+pub const JAEGER_TOPIC: &str = "THROUGHLINE_TEST_JAEGER_TOPIC";
+
 /// A real Jaeger.
 #[derive(Clone, Debug)]
 pub struct Jaeger {
@@ -220,10 +223,12 @@ pub struct Jaeger {
     pub query: String,
     /// The URL of its OTLP receiver; `/v1/traces` is below it.
     pub otlp: String,
+    /// The topic from which it also takes OTLP in protobuf; `None` without Kafka.
+    pub topic: Option<String>,
 }
 
 /// The Jaeger that this run was given, if it was given one.
 pub fn jaeger() -> Option<Jaeger> {
     let of = |name| std::env::var(name).ok().filter(|url: &String| !url.is_empty());
-    Some(Jaeger { query: of(JAEGER)?, otlp: of(JAEGER_OTLP)? })
+    Some(Jaeger { query: of(JAEGER)?, otlp: of(JAEGER_OTLP)?, topic: of(JAEGER_TOPIC) })
 }
