@@ -16,7 +16,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{oneshot, watch};
 
 use super::cluster::Cluster;
-use super::wire::{OFFSET_COMMIT, PRODUCE, Request};
+use super::wire::{JOIN_AND_SYNC_GROUP, OFFSET_COMMIT, PRODUCE, Request};
 
 /// What happens to connections, present and future.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -195,6 +195,9 @@ enum End {
     Reset,
 }
 
+/// A client that connects again has ended its last connection before, which the broker is to hear before, too.
+const AFTER_ENDS: Duration = Duration::from_millis(5);
+
 async fn connection(mut client: TcpStream, broker: SocketAddr, shared: Arc<Shared>) {
     let mut resets = shared.resets.subscribe();
     let fault = *shared.fault.borrow();
@@ -202,12 +205,13 @@ async fn connection(mut client: TcpStream, broker: SocketAddr, shared: Arc<Share
         let _ = client.set_zero_linger();
         return;
     }
+    tokio::time::sleep(AFTER_ENDS).await;
     let Ok(mut upstream) = TcpStream::connect(broker).await else { return };
     let _ = (client.set_nodelay(true), upstream.set_nodelay(true));
+    let waiting = Waiting::default();
     let end = {
         let (mut from_client, mut to_client) = client.split();
         let (mut from_broker, mut to_broker) = upstream.split();
-        let waiting = Waiting::default();
         tokio::select! {
             end = requests(&mut from_client, &mut to_broker, &shared, &waiting) => end,
             end = responses(&mut from_broker, &mut to_client, &shared, &waiting) => end,
@@ -222,6 +226,11 @@ async fn connection(mut client: TcpStream, broker: SocketAddr, shared: Arc<Share
             let fault = *shared.fault.borrow();
             if let Fault::SlowClose(delay) = fault {
                 tokio::time::sleep(delay).await;
+            }
+            // The embedded broker does not read on where a member waits for its group, so it would not see the end, and
+            // aborts when the member joins again.
+            if waiting.requests().values().any(|api| JOIN_AND_SYNC_GROUP.contains(api)) {
+                let _ = upstream.set_zero_linger();
             }
         }
     }

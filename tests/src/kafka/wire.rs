@@ -5,6 +5,8 @@
 pub(super) const PRODUCE: i16 = 0;
 /// The request that stores a group's offsets.
 pub(super) const OFFSET_COMMIT: i16 = 8;
+/// The requests that a group's coordinator answers when all members have asked.
+pub(super) const JOIN_AND_SYNC_GROUP: [i16; 2] = [11, 14];
 
 /// The request of a frame: its kind, version and number, and what follows them.
 #[derive(Debug)]
