@@ -10,9 +10,9 @@ use std::ptr;
 
 use rdkafka::ClientContext;
 use rdkafka::bindings::{
-    rd_kafka_conf, rd_kafka_conf_get, rd_kafka_conf_res_t, rd_kafka_err2name, rd_kafka_header_add,
-    rd_kafka_header_cnt, rd_kafka_header_get_all, rd_kafka_header_remove, rd_kafka_headers_t,
-    rd_kafka_message_headers, rd_kafka_resp_err_t,
+    rd_kafka_brokers_add, rd_kafka_conf, rd_kafka_conf_get, rd_kafka_conf_res_t, rd_kafka_err2name,
+    rd_kafka_header_add, rd_kafka_header_cnt, rd_kafka_header_get_all, rd_kafka_header_remove,
+    rd_kafka_headers_t, rd_kafka_message_headers, rd_kafka_resp_err_t,
 };
 use rdkafka::client::Client;
 use rdkafka::message::{BorrowedHeaders, BorrowedMessage, OwnedHeaders};
@@ -129,6 +129,13 @@ pub(super) fn setting<C: ClientContext>(client: &Client<C>, name: &CStr) -> Opti
     }
     let text = CStr::from_bytes_until_nul(&buffer).ok()?.to_str().ok()?;
     (!text.is_empty()).then(|| text.to_owned())
+}
+
+/// Adds brokers to those that the client knows (a list as in `bootstrap.servers`), as far as it does not have them.
+pub(super) fn add_brokers<C: ClientContext>(client: &Client<C>, brokers: &str) {
+    let Ok(brokers) = CString::new(brokers) else { return };
+    // SAFETY: the client is alive while borrowed; the text is copied, and the function locks the client itself.
+    unsafe { rd_kafka_brokers_add(client.native_ptr(), brokers.as_ptr()) };
 }
 
 /// librdkafka's name of an error code, such as `_MSG_TIMED_OUT` or `NOT_ENOUGH_REPLICAS`.

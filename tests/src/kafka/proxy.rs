@@ -16,7 +16,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{oneshot, watch};
 
 use super::cluster::Cluster;
-use super::wire::{JOIN_AND_SYNC_GROUP, OFFSET_COMMIT, PRODUCE, Request};
+use super::wire::{JOIN_AND_SYNC_GROUP, METADATA, OFFSET_COMMIT, PRODUCE, Request, without_brokers};
 
 /// What happens to connections, present and future.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -34,6 +34,8 @@ pub enum Fault {
     LoseAcknowledgement,
     /// Each response is cut after so many bytes, and the connection with it.
     CutResponses(usize),
+    /// Metadata tells of topics and of no broker, to this client.
+    NoBrokers(&'static str),
     /// Where one side ends a connection, the other learns it so much later.
     SlowClose(Duration),
     /// New connections are reset at once; the present ones were, when this began.
@@ -141,7 +143,7 @@ impl Proxy {
         self.shared.severed.send_modify(|severed| _ = severed.remove(client));
     }
 
-    /// How often a fault with a definite moment (a lost acknowledgement, a cut response) has happened.
+    /// How often a fault with a definite moment (a lost acknowledgement, a cut or changed response) has happened.
     pub fn happened(&self) -> u64 {
         *self.shared.happened.borrow()
     }
@@ -229,22 +231,22 @@ async fn connection(mut client: TcpStream, broker: SocketAddr, shared: Arc<Share
             }
             // The embedded broker does not read on where a member waits for its group, so it would not see the end, and
             // aborts when the member joins again.
-            if waiting.requests().values().any(|api| JOIN_AND_SYNC_GROUP.contains(api)) {
+            if waiting.requests().values().any(|(api, _)| JOIN_AND_SYNC_GROUP.contains(api)) {
                 let _ = upstream.set_zero_linger();
             }
         }
     }
 }
 
-/// What is known of a connection: the requests under way, by number, and who asks.
+/// What is known of a connection: the requests under way, kind and version by number, and who asks.
 #[derive(Default)]
 struct Waiting {
-    requests: Mutex<HashMap<i32, i16>>,
+    requests: Mutex<HashMap<i32, (i16, i16)>>,
     client: OnceLock<String>,
 }
 
 impl Waiting {
-    fn requests(&self) -> MutexGuard<'_, HashMap<i32, i16>> {
+    fn requests(&self) -> MutexGuard<'_, HashMap<i32, (i16, i16)>> {
         self.requests.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -268,7 +270,7 @@ async fn requests(
 ) -> End {
     while let Ok(frame) = read_frame(from).await {
         if let Some(request) = Request::parse(&frame) {
-            waiting.requests().insert(request.correlation, request.api);
+            waiting.requests().insert(request.correlation, (request.api, request.version));
             waiting.client.get_or_init(|| request.client.clone());
             tokio::select! {
                 // Else the next request could be read as part of the end.
@@ -297,19 +299,27 @@ async fn responses(
     shared: &Shared,
     waiting: &Waiting,
 ) -> End {
-    while let Ok(frame) = read_frame(from).await {
+    while let Ok(mut frame) = read_frame(from).await {
         let number = frame.first_chunk().map_or(0, |number| i32::from_be_bytes(*number));
-        let api = waiting.requests().remove(&number);
+        let request = waiting.requests().remove(&number);
         if waiting.is_severed(shared).await {
             return End::Reset;
         }
         delay(shared, frame.len()).await;
         let fault = *shared.fault.borrow();
         match fault {
-            Fault::LoseAcknowledgement if api == Some(PRODUCE) => {
+            Fault::LoseAcknowledgement if request.is_some_and(|(api, _)| api == PRODUCE) => {
                 shared.fault.send_replace(Fault::None);
                 shared.happened.send_modify(|happened| *happened += 1);
                 return End::Reset;
+            }
+            Fault::NoBrokers(client) if waiting.client.get().is_some_and(|asks| asks == client) => {
+                if let Some((METADATA, version)) = request
+                    && let Some(without) = without_brokers(&frame, version)
+                {
+                    frame = without;
+                    shared.happened.send_modify(|happened| *happened += 1);
+                }
             }
             Fault::CutResponses(bytes) => {
                 let length = u32::try_from(frame.len()).unwrap_or(u32::MAX).to_be_bytes();

@@ -5,6 +5,8 @@
 pub(super) const PRODUCE: i16 = 0;
 /// The request that stores a group's offsets.
 pub(super) const OFFSET_COMMIT: i16 = 8;
+/// The request for brokers, topics and leaders.
+pub(super) const METADATA: i16 = 3;
 /// The requests that a group's coordinator answers when all members have asked.
 pub(super) const JOIN_AND_SYNC_GROUP: [i16; 2] = [11, 14];
 
@@ -65,6 +67,27 @@ impl<'f> Request<'f> {
         }
         Some(commits)
     }
+}
+
+/// A Metadata response (a frame without its length) as one of a broker that knows its topics and not yet who else there is:
+/// a node that has just started. `None` for versions below 9.
+pub(super) fn without_brokers(frame: &[u8], version: i16) -> Option<Vec<u8>> {
+    if version < 9 {
+        return None;
+    }
+    let mut rest = Reader(frame);
+    rest.i32()?;
+    rest.tags(true)?;
+    rest.i32()?;
+    let head = frame.len() - rest.0.len();
+    for _ in 0..rest.count(true)? {
+        rest.i32()?;
+        rest.string(true)?;
+        rest.i32()?;
+        rest.string(true)?;
+        rest.tags(true)?;
+    }
+    Some([&frame[..head], &[1], rest.0].concat())
 }
 
 #[derive(Debug)]
@@ -188,6 +211,19 @@ mod tests {
         let request = Request::parse(&frame).unwrap();
         assert_eq!((request.api, request.correlation), (OFFSET_COMMIT, 9));
         assert_eq!(request.commits().unwrap(), [("g".to_owned(), "t".to_owned(), 4, 77)]);
+    }
+
+    #[test]
+    fn metadata_loses_its_brokers_and_nothing_else() {
+        let mut frame = vec![0, 0, 0, 7, 0, 0, 0, 0, 0];
+        let brokers = [3, 0, 0, 0, 1, 2, b'a', 0, 0, 9, 9, 0, 0, 0, 0, 0, 2, 2, b'b', 0, 0, 9, 8, 2, b'r', 0];
+        let topics = [2, b'c', 0, 0, 0, 1, 1, 0];
+        let expected = [&frame[..], &[1], &topics].concat();
+        frame.extend(brokers);
+        frame.extend(topics);
+        assert_eq!(without_brokers(&frame, 12), Some(expected));
+        assert_eq!(without_brokers(&frame, 8), None);
+        assert_eq!(without_brokers(&frame[..20], 12), None);
     }
 
     #[test]

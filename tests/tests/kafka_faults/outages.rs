@@ -148,6 +148,26 @@ alone! {
         let _ = load.judged(Order::Partition, members).await;
     }
 
+    /// B2: brokers that start tell of topics before they know of one another. librdkafka takes that as an order to forget all
+    /// brokers, and often does not come back to those of its configuration by itself.
+    async fn b2_metadata_that_names_no_broker() within 150 {
+        let mut load = Load::start(Protocol::CooperativeSticky, 6);
+        load.produce(8, PAUSE);
+        let number = load.next_member();
+        let mut config = load.config(number);
+        config.set("statistics.interval.ms", "500");
+        let member = load.member_of(config, number, false, |_, _| How::Handles, |consumer| consumer);
+        load.flows(200).await;
+        for _ in 0..5 {
+            let before = load.proxy().happened();
+            load.proxy().set(Fault::NoBrokers("member-0"));
+            load.proxy().has_happened(before + 1).await;
+            load.proxy().set(Fault::None);
+            load.flows(200).await;
+        }
+        let _ = load.judged(Order::Partition, vec![member]).await;
+    }
+
     /// B2: all brokers away, and back.
     async fn b2_all_brokers_away() within 150 {
         let mut load = Load::start(Protocol::CooperativeSticky, 6);

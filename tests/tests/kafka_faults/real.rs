@@ -42,7 +42,6 @@ async fn told(mut own: OwnKafka, what: impl FnOnce(&mut OwnKafka) + Send + 'stat
 
 /// B2: the broker is killed, stopped and held under load, and comes back each time.
 #[test]
-#[ignore = "loses nothing, but closing a member took more than 30 s after the broker was held, in one run of three"]
 fn real_b2_killed_stopped_and_held_under_load() {
     with_broker("real_b2_killed_stopped_and_held_under_load", |mut own| async move {
         let mut load = Load::at(own.address(), Protocol::CooperativeSticky, 6).await;

@@ -12,6 +12,8 @@ use crate::kafka::attributes;
 pub(super) struct Constants {
     pub(super) group: Arc<str>,
     pub(super) server: Option<(Arc<str>, u16)>,
+    /// The brokers of the configuration.
+    pub(super) bootstrap: Option<String>,
     /// Client id and server as attributes of spans.
     pub(super) attributes: Vec<KeyValue>,
 }
@@ -19,6 +21,8 @@ pub(super) struct Constants {
 impl Constants {
     pub(super) fn of(config: &ClientConfig) -> Self {
         let server = attributes::server_of(config);
+        // One setting with two names.
+        let bootstrap = config.get("bootstrap.servers").or_else(|| config.get("metadata.broker.list"));
         let mut all = Vec::with_capacity(3);
         all.extend(config.get("client.id").map(|id| KeyValue::new(attributes::CLIENT_ID, id.to_owned())));
         if let Some((address, port)) = &server {
@@ -27,6 +31,7 @@ impl Constants {
         }
         Constants {
             group: config.get("group.id").unwrap_or_default().into(),
+            bootstrap: bootstrap.map(str::to_owned),
             server: server.map(|(address, port)| (address.into(), port)),
             attributes: all,
         }

@@ -55,6 +55,8 @@ pub(super) struct Engine {
     now_ms: AtomicU64,
     /// Partitions were assigned whose committed offsets could not be asked for.
     pub(super) assign_anew: AtomicBool,
+    /// The client has forgotten all brokers.
+    pub(super) is_without_brokers: AtomicBool,
     pub(super) last_poll_ms: AtomicU64,
     stop: Mutex<Stop>,
     stopping: AtomicBool,
@@ -113,6 +115,7 @@ impl Engine {
             begun: Instant::now(),
             now_ms: AtomicU64::new(0),
             assign_anew: AtomicBool::new(false),
+            is_without_brokers: AtomicBool::new(false),
             last_poll_ms: AtomicU64::new(0),
             stop: Mutex::default(),
             stopping: AtomicBool::new(false),

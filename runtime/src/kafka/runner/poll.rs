@@ -19,6 +19,7 @@ use super::pause;
 use super::rebalance::RunnerContext;
 use super::{commit, errors, metrics};
 use crate::diagnostics;
+use crate::kafka::native;
 
 /// How long one poll waits; what the thread is asked waits as long.
 const POLL: Duration = Duration::from_millis(50);
@@ -52,6 +53,9 @@ fn until_stopped(engine: &Arc<Engine>, consumer: &Arc<BaseConsumer<RunnerContext
             if engine.assign_anew.swap(false, Ordering::Relaxed) {
                 consumer.context().assign_anew(consumer);
             }
+            if engine.is_without_brokers.swap(false, Ordering::Relaxed) {
+                begin_with_brokers(engine, consumer);
+            }
             engine.beginners.start_late(consumer);
             metrics::look();
             for generation in engine.owned.all() {
@@ -62,6 +66,19 @@ fn until_stopped(engine: &Arc<Engine>, consumer: &Arc<BaseConsumer<RunnerContext
         }
         engine.owned.drop_queues();
     }
+}
+
+/// Gives the client the brokers of its configuration once more.
+///
+/// librdkafka (2.12) forgets every broker that a broker does not name in its metadata, so all of them where that names none,
+/// as a node does that has just started. It then begins anew with its configuration, unless that was called off by the same
+/// metadata (confluentinc/librdkafka#5301).
+fn begin_with_brokers(engine: &Engine, consumer: &BaseConsumer<RunnerContext>) {
+    let Some(brokers) = engine.constants().bootstrap.as_deref() else { return };
+    diagnostics::warn(format_args!(
+        "the client knows no broker any more; it goes on with those of `bootstrap.servers`"
+    ));
+    native::add_brokers(consumer.client(), brokers);
 }
 
 /// Polls once; gives the engine's time.

@@ -19,7 +19,8 @@ use super::pause::{self, Change};
 use super::{errors, metrics, statistics};
 use crate::diagnostics;
 
-/// What a commit gets beyond the wait for handlers, as far as `max.poll.interval.ms` allows.
+/// What a commit gets after the wait for handlers, as far as `max.poll.interval.ms` allows. librdkafka itself gives up a
+/// commit only after `session.timeout.ms` without a coordinator.
 const COMMIT_TIME: Duration = Duration::from_secs(10);
 
 pub(super) type Spawn = Box<dyn Fn(&Arc<Generation>) + Send + Sync>;
@@ -232,7 +233,8 @@ impl RunnerContext {
             }
         }
         // Beyond `max.poll.interval.ms` the partitions would be lost in any case.
-        let commit_until = begun + (limit + COMMIT_TIME).min(self.engine.max_poll_interval.mul_f64(0.75));
+        let at_the_latest = begun + self.engine.max_poll_interval.mul_f64(0.75);
+        let commit_until = (Instant::now() + COMMIT_TIME).min(at_the_latest);
         let commit_until = commit_until.min(self.engine.deadline().max(Instant::now() + LAST_COMMIT));
         super::commit::before_leaving(&self.engine, commit_until);
     }

@@ -13,8 +13,24 @@ use super::health::State;
 #[derive(Debug, Deserialize)]
 struct Statistics {
     #[serde(default)]
+    brokers: HashMap<String, Broker>,
+    #[serde(default)]
     topics: HashMap<String, Topic>,
     cgrp: Option<Group>,
+}
+
+impl Statistics {
+    /// Whether the client knows none, neither from its configuration nor from a broker. It then connects nowhere.
+    fn is_without_brokers(&self) -> bool {
+        !self.brokers.values().any(|broker| matches!(&*broker.source, "configured" | "learned"))
+    }
+}
+
+/// A broker, or what librdkafka has in its place: the coordinator's connection, its own work.
+#[derive(Debug, Deserialize)]
+struct Broker {
+    #[serde(default)]
+    source: String,
 }
 
 /// The group as librdkafka sees it.
@@ -88,6 +104,9 @@ fn note(engine: &Engine, statistics: &[u8]) {
             return;
         }
     };
+    if statistics.is_without_brokers() {
+        engine.is_without_brokers.store(true, Ordering::Relaxed);
+    }
     // A member of a KIP-848 group that gets no partition hears of no assignment either.
     let is_joined = statistics.cgrp.as_ref().is_some_and(|group| group.is_joined(engine.is_kip_848));
     if is_joined && engine.state() == State::Joining {
@@ -124,5 +143,18 @@ mod tests {
         assert_eq!((partitions["0"].end(), partitions["0"].start()), (90, 40));
         assert_eq!((partitions["1"].end(), partitions["1"].start()), (100, 3));
         assert!(partitions["-1"].end() < 0 && partitions["-1"].start() < 0);
+    }
+
+    #[test]
+    fn the_coordinator_is_no_broker_of_its_own() {
+        let of = |brokers: &str| {
+            let text =
+                format!(r#"{{"name":"x","brokers":{{":0/internal":{{"source":"internal"}}{brokers}}}}}"#);
+            serde_json::from_str::<Statistics>(&text).unwrap().is_without_brokers()
+        };
+        assert!(of(r#","GroupCoordinator":{"nodeid":-1,"source":"logical"}"#));
+        for source in ["configured", "learned"] {
+            assert!(!of(&format!(r#","a:9092":{{"source":"{source}","state":"DOWN"}}"#)), "{source}");
+        }
     }
 }
