@@ -76,6 +76,10 @@ pub mod store;
 #[cfg_attr(docsrs, doc(cfg(all(feature = "viewer", any(feature = "sqlite", feature = "postgres")))))]
 pub mod api;
 
+#[cfg(feature = "serve")]
+#[doc(hidden)]
+pub mod serve;
+
 mod setup;
 pub use setup::{
     ConsoleFormat, EffectiveConfig, Exporter, LogFormat, OtlpProtocol, Setting, Setup, SetupError, Source,

@@ -39,6 +39,10 @@ use std::sync::Arc;
 use axum::Router;
 
 pub use self::options::ApiOptions;
+#[cfg(all(feature = "serve", feature = "kafka"))]
+use self::otlp::Ingest;
+#[cfg(all(feature = "serve", feature = "kafka"))]
+pub(crate) use self::otlp::Refusal;
 use self::problem::Problem;
 use self::state::{Shared, State};
 use crate::store::Store;
@@ -95,6 +99,12 @@ impl Api {
     /// Ends all live tails and takes no new ones. Without it, a server that waits for its connections to end waits for ever.
     pub fn end_streams(&self) {
         self.shared.end_tails();
+    }
+
+    /// The way to the store that received spans take.
+    #[cfg(all(feature = "serve", feature = "kafka"))]
+    pub(crate) fn ingest(&self) -> Ingest {
+        self.shared.receiver.ingest.clone()
     }
 
     fn guarded(&self, routes: Router<Shared>) -> Router {

@@ -108,7 +108,7 @@ impl BatchExporter for Database {
 
 /// Makes partitions ahead and keeps to the retention for as long as the exporter lives. A maintenance that fails is told
 /// once, until one succeeds.
-async fn maintain(store: Arc<dyn Store>) {
+pub(crate) async fn maintain(store: Arc<dyn Store>) {
     let mut failed = false;
     loop {
         let pause = match store.maintain(SystemTime::now()).await {

@@ -3,7 +3,11 @@
 use std::time::Duration;
 
 use super::effective::{Resolver, Source};
+#[cfg(feature = "serve")]
+use super::environment::Environment;
 use super::error::SetupError;
+#[cfg(feature = "serve")]
+use super::error::Warning;
 use super::parse;
 use crate::store::{self, DEFAULT_URL, Lift, Partition, StoreOptions};
 
@@ -17,6 +21,25 @@ const MIGRATION_URL: &str = "THROUGHLINE_MIGRATION_DATABASE_URL";
 /// A URL that names no store, or one that is not compiled in. An application's own `DATABASE_URL` is never read.
 pub(super) fn resolve(r: &mut Resolver<'_>, code: Option<&str>) -> Result<StoreOptions, SetupError> {
     let (url, source) = url(r, code)?;
+    others(r, url, source)
+}
+
+/// The same for the program `throughline`, where the flag `--database` ranks above the variable; and the warnings.
+#[cfg(feature = "serve")]
+pub(crate) fn for_program(flag: Option<&str>) -> Result<(StoreOptions, Vec<Warning>), SetupError> {
+    let environment = Environment::Process;
+    let mut resolver = Resolver::new(&environment);
+    let options = match flag {
+        Some(url) => {
+            check(url, "--database")?;
+            others(&mut resolver, url.to_owned(), Source::Code)?
+        }
+        None => resolve(&mut resolver, None)?,
+    };
+    Ok((options, resolver.config.warnings().to_vec()))
+}
+
+fn others(r: &mut Resolver<'_>, url: String, source: Source) -> Result<StoreOptions, SetupError> {
     r.push("database.url", store::shown(&url), source);
     let mut options = StoreOptions::new(url);
     let default = options.clone();

@@ -12,7 +12,7 @@
 mod builder;
 mod choice;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
-mod database;
+pub(crate) mod database;
 mod effective;
 // Without the exporter its settings are still read, for the error that names the feature.
 #[cfg_attr(not(feature = "otlp"), allow(dead_code))]

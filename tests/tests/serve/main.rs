@@ -3,4 +3,6 @@
 mod grpc;
 mod hostile;
 mod http;
+mod program;
+mod stops;
 mod support;
