@@ -17,6 +17,8 @@ use tokio::task::JoinSet;
 use crate::program::send;
 use crate::support::{PROTOBUF, request, span};
 
+const FAR: Duration = Duration::from_secs(120);
+
 /// Sends spans of a trace, three a request, until one is not acknowledged; the ids of those that were.
 async fn acknowledged(url: String, trace: u128, count: Arc<AtomicUsize>) -> Vec<u64> {
     let client = reqwest::Client::new();
@@ -92,6 +94,7 @@ fn exporter(url: &str, protocol: OtlpProtocol) -> Telemetry {
         .exporters([Exporter::Otlp])
         .otlp_endpoint(url)
         .otlp_protocol(protocol)
+        .otlp_timeout(FAR)
         .batch_size(50)
         .schedule_delay(Duration::from_millis(10))
         .local()
@@ -100,7 +103,6 @@ fn exporter(url: &str, protocol: OtlpProtocol) -> Telemetry {
 
 /// Spans sent while the store is away, over both transports: they are tried again, and stored once.
 async fn spans_survive(serve: &Serve, url: &str, back: impl FnOnce()) {
-    const FAR: Duration = Duration::from_secs(120);
     let telemetries = [
         exporter(serve.otlp_http(), OtlpProtocol::HttpProtobuf),
         exporter(serve.otlp_grpc(), OtlpProtocol::Grpc),

@@ -157,8 +157,18 @@ async fn write_all(mut writing: Writing) {
             batch
         };
         let bytes: usize = batch.iter().map(|waiting| waiting.bytes).sum();
-        inner.write(batch).await;
-        inner.lock().bytes -= bytes;
+        let is_away = inner.write(batch).await;
+        let refused = {
+            let mut queue = inner.lock();
+            queue.bytes -= bytes;
+            // Who waits behind would only wait for the same answer, perhaps for longer than his patience.
+            let refused = if is_away { mem::take(&mut queue.waiting) } else { VecDeque::new() };
+            queue.bytes -= refused.iter().map(|waiting| waiting.bytes).sum::<usize>();
+            refused
+        };
+        for waiting in refused {
+            let _ = waiting.answer.send(Err(Refusal::Away));
+        }
     }
 }
 
@@ -177,38 +187,32 @@ fn next_batch(waiting: &mut VecDeque<Waiting>) -> Vec<Waiting> {
 }
 
 impl Inner {
-    /// Writes a batch and tells each request what became of its own spans.
-    async fn write(&self, mut batch: Vec<Waiting>) {
+    /// Writes a batch and tells each request what became of its own spans; whether the store is away.
+    async fn write(&self, mut batch: Vec<Waiting>) -> bool {
         if let [only] = batch.as_mut_slice() {
             let outcome = self.store(mem::take(&mut only.spans)).await;
+            let is_away = outcome == Err(Refusal::Away);
             if let Some(only) = batch.pop() {
                 // Nobody to tell is no error.
                 let _ = only.answer.send(outcome);
             }
-            return;
+            return is_away;
         }
         let all = batch.iter().flat_map(|waiting| waiting.spans.iter().cloned()).collect();
-        match self.store(all).await {
-            Ok(written) if written.rejected == 0 => {
-                for waiting in batch {
+        let outcome = self.store(all).await;
+        for waiting in batch {
+            let outcome = match &outcome {
+                Ok(written) if written.rejected == 0 => {
                     // Which of them were there before is of no interest to senders.
-                    let inserted = waiting.spans.len();
-                    let _ = waiting.answer.send(Ok(Written { inserted, ..Written::default() }));
+                    Ok(Written { inserted: waiting.spans.len(), ..Written::default() })
                 }
-            }
-            Err(Refusal::Away) => {
-                for waiting in batch {
-                    let _ = waiting.answer.send(Err(Refusal::Away));
-                }
-            }
-            // Whose spans these were is found by writing each request by itself: what is stored stays as it is.
-            Ok(_) | Err(_) => {
-                for waiting in batch {
-                    let outcome = self.store(waiting.spans).await;
-                    let _ = waiting.answer.send(outcome);
-                }
-            }
+                Err(Refusal::Away) => Err(Refusal::Away),
+                // Whose spans these were is found by writing each request by itself: what is stored stays as it is.
+                Ok(_) | Err(_) => self.store(waiting.spans).await,
+            };
+            let _ = waiting.answer.send(outcome);
         }
+        outcome == Err(Refusal::Away)
     }
 
     async fn store(&self, spans: Vec<StoredSpan>) -> Result<Written, Refusal> {

@@ -159,9 +159,13 @@ async fn store_that_is_away_is_told_to_all_who_wait() {
     let (ingest, first) = busy(&fake, 1 << 20).await;
     let a = hand_over(&ingest, &["a"]).await;
     let b = hand_over(&ingest, &["away"]).await;
+    let many = vec!["x"; MOST_SPANS];
+    let next_batch = hand_over(&ingest, &many).await;
     fake.gate.add_permits(9);
     assert_eq!((a.await, b.await), (Err(Refusal::Away), Err(Refusal::Away)));
+    assert_eq!(next_batch.await, Err(Refusal::Away), "without another attempt");
     first.await.unwrap();
+    assert_eq!(fake.batches().len(), 2);
     assert_eq!(inserted(ingest.write(spans(&["later"])).await), 1, "and then it is back");
 }
 
