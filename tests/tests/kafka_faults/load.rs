@@ -232,18 +232,22 @@ impl Load {
 
     /// Producers that send without end, so many at once, each with a pause after a send.
     pub(crate) fn produce(&mut self, producers: u32, pause: Duration) {
-        let producer: TracedProducer = config(self.bootstrap())
+        let mut config = config(self.bootstrap());
+        config
             .set("message.timeout.ms", "30000")
             .set("socket.timeout.ms", "2000")
-            .set("client.id", "producer")
-            .create()
-            .unwrap();
+            .set("client.id", "producer");
+        let producer: TracedProducer = config.create().unwrap();
         for _ in 0..producers {
-            let (producer, checker) = (producer.clone(), self.checker.clone());
+            let (config, mut producer, checker) = (config.clone(), producer.clone(), self.checker.clone());
             let stop = self.stop.subscribe();
             self.producers.push(tokio::spawn(async move {
                 while !*stop.borrow() {
-                    send(&producer, &checker).await;
+                    if send(&producer, &checker).await == Ack::Unknown {
+                        // It may have forgotten all brokers while they were starting, for good: the runner helps itself
+                        // there, a producer is librdkafka's (confluentinc/librdkafka#5301).
+                        producer = config.create().unwrap();
+                    }
                     tokio::time::sleep(pause).await;
                 }
             }));
@@ -570,9 +574,10 @@ async fn observe(address: String, checker: Checker, partitions: i32) {
 }
 
 /// Sends one record under a trace of its own, and writes down what became of it.
-async fn send(producer: &TracedProducer, checker: &Checker) {
+async fn send(producer: &TracedProducer, checker: &Checker) -> Ack {
     let (number, ack) = sent(producer, checker).await;
-    checker.answered(number, ack);
+    checker.answered(number, ack.clone());
+    ack
 }
 
 /// Sends one record under a trace of its own.
