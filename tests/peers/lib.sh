@@ -15,6 +15,25 @@ need() {
   command -v "$1" >/dev/null || die "$1 is missing (sudo apt-get install $2)"
 }
 
+# Makes a virtual environment of Python once, with what pip is told to install:  virtual_environment FOLDER ARGS
+virtual_environment() {
+  local environment=$1
+  shift
+  if [ ! -f "$environment/complete" ]; then
+    mkdir -p "$(dirname "$environment")"
+    exec 9>"$environment.lock"
+    ! command -v flock >/dev/null || flock 9
+    if [ ! -f "$environment/complete" ]; then
+      echo "installing $* from PyPI" >&2
+      rm -rf "$environment"
+      python3 -m venv "$environment" >&2 || die "no virtual environment (sudo apt-get install python3-venv)"
+      "$environment/bin/pip" install --quiet --disable-pip-version-check "$@" >&2
+      touch "$environment/complete"
+    fi
+    exec 9>&-
+  fi
+}
+
 # Ports below the range that systems give to clients: a server that is stopped and started again finds its own free.
 free_port() {
   local port try

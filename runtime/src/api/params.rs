@@ -18,10 +18,13 @@ use super::problem::Problem;
 /// Longest value of a parameter, in bytes. Nothing that is stored and can be asked for is longer.
 const LONGEST: usize = 4_096;
 
+/// More than 30,000 years.
+const MOST_MILLISECONDS: f64 = 1e15;
+
 /// How often a parameter may be repeated, where it may be at all: each makes the statement longer.
 const MOST_REPEATED: usize = 16;
 
-/// The parameters of a request, decoded. One without a value counts as not given.
+/// The parameters of a request, decoded.
 #[derive(Debug)]
 pub(crate) struct Params {
     pairs: Vec<(&'static str, String)>,
@@ -49,9 +52,6 @@ impl Params {
             let value = decode(value).ok_or_else(|| Problem::parameter(name, "the value is no UTF-8"))?;
             if value.len() > LONGEST {
                 return Err(Problem::parameter(name, format!("the value is longer than {LONGEST} bytes")));
-            }
-            if value.is_empty() {
-                continue;
             }
             let times = pairs.iter().filter(|(known, _)| *known == name).count();
             if times >= if is_repeated { MOST_REPEATED } else { 1 } {
@@ -121,10 +121,10 @@ impl Params {
     /// Milliseconds, also with a fraction.
     pub(crate) fn milliseconds(&self, name: &'static str) -> Result<Option<Duration>, Problem> {
         let read = |text: &str| {
-            let number: f64 = Some(text).filter(|text| text.len() <= 32)?.parse().ok()?;
+            let number: f64 = text.parse().ok().filter(|number| *number <= MOST_MILLISECONDS)?;
             Duration::try_from_secs_f64(number / 1e3).ok()
         };
-        self.parsed(name, read, "a number of milliseconds, 0 or more")
+        self.parsed(name, read, "a number of milliseconds from 0 to 1e15")
     }
 
     /// The 32 hex digits of a trace.
@@ -167,7 +167,7 @@ mod tests {
     fn parameters_are_decoded() {
         let params = params("a=x+y%C3%A9&&b=&attr=1&attr=2").unwrap();
         assert_eq!(params.text("a"), Some("x yé"));
-        assert_eq!(params.text("b"), None, "without a value it is not given");
+        assert_eq!(params.text("b"), Some(""), "no value is a value, too");
         assert_eq!(params.all("attr").collect::<Vec<_>>(), ["1", "2"]);
     }
 
@@ -191,7 +191,7 @@ mod tests {
         let number = |query: &str| params(query).unwrap().number("a", 1..=100_u32);
         assert_eq!(number("a=100").unwrap(), Some(100));
         assert_eq!(number("").unwrap(), None);
-        for wrong in ["0", "101", "-1", "%2B5", "1.0", "x", "99999999999999999999"] {
+        for wrong in ["", "0", "101", "-1", "%2B5", "1.0", "x", "99999999999999999999"] {
             assert!(number(&format!("a={wrong}")).is_err(), "{wrong}");
         }
     }
@@ -200,7 +200,7 @@ mod tests {
     fn milliseconds_are_finite_and_not_negative() {
         let milliseconds = |text: &str| params(&format!("a={text}")).unwrap().milliseconds("a");
         assert_eq!(milliseconds("1.5").unwrap(), Some(Duration::from_micros(1_500)));
-        for wrong in ["-1", "NaN", "inf", "1e300", "x"] {
+        for wrong in ["", "-1", "NaN", "inf", "1000000000000001", "1e300", "x"] {
             assert!(milliseconds(wrong).is_err(), "{wrong}");
         }
     }

@@ -20,6 +20,12 @@ async fn document_is_served_and_whole(f: Fixture) {
             assert!(operation["responses"]["200"].is_object(), "{what}");
             assert!(operation["responses"]["401"].is_object(), "{what}");
             assert!(operation["operationId"].is_string(), "{what}");
+            for parameter in operation["parameters"].as_array().into_iter().flatten() {
+                // There is no way to write null into a query.
+                let schema = parameter["schema"].to_string();
+                assert!(!schema.contains("null"), "{what}: {parameter}");
+                assert!(parameter["description"].is_string(), "{what}: {parameter}");
+            }
         }
     }
 }

@@ -3,6 +3,7 @@
 mod access;
 mod answers;
 mod document;
+mod fuzzer;
 mod hostile;
 mod lists;
 mod problems;

@@ -18,7 +18,8 @@ use crate::store::{SpanCursor, otlp};
 #[utoipa::path(get, path = "/api/traces/{trace_id}/export", tag = "traces",
     params(
         ("trace_id" = String, Path, pattern = "^[0-9a-fA-F]{32}$", description = "32 hex digits."),
-        ("after" = Option<String>, Query, description = "Go on after this span: the `after` in the header `Link` of the answer before.")),
+        ("after" = Option<String>, Query, nullable = false, pattern = "^[0-9]{1,18}-[0-9a-fA-F]{16}$",
+            description = "Go on after this span: the `after` in the header `Link` of the answer before.")),
     responses(
         (status = 200, body = Object, headers(("Link" = Option<String>, description = "The rest, if there is one."))),
         Unknown, Refused, Busy))]

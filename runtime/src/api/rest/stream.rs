@@ -34,7 +34,8 @@ const SPANS: usize = 500;
 #[utoipa::path(get, path = "/api/traces/stream", tag = "traces",
     params(
         FilterParams,
-        ("Last-Event-ID" = Option<String>, Header, description = "Go on after this event.")),
+        ("Last-Event-ID" = Option<String>, Header, nullable = false, pattern = "^([0-9]{1,18}-[0-9a-fA-F]{32}-[0-9a-fA-F]{16})?$",
+            description = "Go on after this event.")),
     responses((status = 200, body = String, content_type = "text/event-stream"), Refused, Busy))]
 pub(super) async fn stream(
     State(shared): State<Shared>,
@@ -42,7 +43,7 @@ pub(super) async fn stream(
     uri: Uri,
 ) -> Result<Response, Problem> {
     let filter = filter(&Params::new(&uri, &FILTERS, &REPEATED)?)?;
-    let after = match headers.get("last-event-id") {
+    let after = match headers.get("last-event-id").filter(|id| !id.is_empty()) {
         None => None,
         Some(id) => Some(
             id.to_str()

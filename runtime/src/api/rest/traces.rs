@@ -32,13 +32,14 @@ const LAST_PAGE: usize = 10_000;
 #[into_params(parameter_in = Query)]
 #[allow(dead_code)] // for the document
 pub(super) struct PageParams {
-    /// Which page, from 1 on; not together with `cursor`.
+    /// Which page, from 1 on; counted from the cursor on, if one is given.
     #[param(minimum = 1, maximum = 10_000, default = 1)]
     page: Option<u32>,
     /// Traces per page.
     #[param(minimum = 1, maximum = 100, default = 50)]
     page_size: Option<u32>,
     /// The `next_cursor` of the answer before: faster than a page, and no trace comes twice when new ones arrive.
+    #[param(pattern = "^[0-9]{1,18}-[0-9a-fA-F]{32}$")]
     cursor: Option<String>,
 }
 
@@ -50,9 +51,8 @@ pub(super) struct TraceList {
     total: u64,
     /// Whether there are more than `total`.
     total_capped: bool,
-    /// Null where a cursor was given.
-    #[schema(required)]
-    page: Option<usize>,
+    /// Counted from the cursor on, if one was given.
+    page: usize,
     page_size: usize,
     /// Where the next page begins; null at the end.
     #[schema(required)]
@@ -67,19 +67,11 @@ pub(super) async fn list(State(shared): State<Shared>, uri: Uri) -> Result<Json<
     let params = Params::new(&uri, &known, &REPEATED)?;
     let filter = filter(&params)?;
     let page_size = params.number("page_size", 1..=MOST)?.unwrap_or(PAGE_SIZE);
-    let number = params.number("page", 1..=LAST_PAGE)?;
+    let number = params.number("page", 1..=LAST_PAGE)?.unwrap_or(1);
     let cursor =
         params.parsed("cursor", |text| text.parse::<TraceCursor>().ok(), "the `next_cursor` of an answer")?;
-    let (page, number) = match (number, cursor) {
-        (Some(_), Some(_)) => {
-            return Err(Problem::parameter("cursor", "it takes the place of `page`; give one of them"));
-        }
-        (None, Some(cursor)) => (Page::first(page_size).after(cursor), None),
-        (number, None) => {
-            let number = number.unwrap_or(1);
-            (Page::first(page_size).offset((number - 1).saturating_mul(page_size)), Some(number))
-        }
-    };
+    let mut page = Page::first(page_size).offset((number - 1).saturating_mul(page_size));
+    page.after = cursor;
     let found = shared.query(|store| async move { store.list(filter, page).await }).await?;
     Ok(Json(TraceList {
         traces: found.traces.into_iter().map(Trace::from).collect(),
@@ -111,6 +103,7 @@ pub(super) async fn trace(
 #[allow(dead_code)] // for the document
 pub(super) struct SpanParams {
     /// Go on after this span: the `after` in the header `Link` of the answer before.
+    #[param(pattern = "^[0-9]{1,18}-[0-9a-fA-F]{16}$")]
     after: Option<String>,
     /// At most this many.
     #[param(minimum = 1, maximum = 10_000, default = 10_000)]
