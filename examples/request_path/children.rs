@@ -12,7 +12,7 @@ use tokio::process::{Child, ChildStdin, Command};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-use crate::{Error, Role};
+use crate::{Destination, Error, Role};
 
 const READY: &str = "ready: ";
 const FINISH: &str = "finish";
@@ -47,9 +47,10 @@ pub(crate) struct Started {
 }
 
 /// Starts this program in another role and waits until it is ready.
-pub(crate) async fn start(role: Role, kafka: &str, collector: &str) -> Result<Started, Error> {
+pub(crate) async fn start(role: Role, kafka: &str, destination: &Destination) -> Result<Started, Error> {
     let mut child = Command::new(std::env::current_exe()?)
-        .args(["--role", role.name(), "--kafka", kafka, "--collector", collector])
+        .args(["--role", role.name(), "--kafka", kafka, "--collector", &destination.collector])
+        .args(destination.database.iter().flat_map(|url| ["--database", url]))
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())

@@ -15,7 +15,7 @@ use throughline::server::{ServerLayer, health_router};
 use throughline::traced_span;
 use tokio::net::TcpListener;
 
-use crate::{Error, TOPIC, children, run};
+use crate::{Destination, Error, TOPIC, children, run};
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Order {
@@ -23,8 +23,8 @@ pub(crate) struct Order {
     pub(crate) card: String,
 }
 
-pub(crate) async fn run(kafka: &str, collector: &str) -> Result<(), Error> {
-    let telemetry = run::telemetry("gateway", collector)?;
+pub(crate) async fn run(kafka: &str, destination: &Destination) -> Result<(), Error> {
+    let telemetry = run::telemetry("gateway", destination)?;
     let producer: TracedProducer =
         ClientConfig::new().set("bootstrap.servers", kafka).set("linger.ms", "1").create()?;
     let app = Router::new()

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! cargo run --example request_path
+//! cargo run --example request_path -- --store    # in a database too, and read back over the REST API
 //! ```
 //!
 //! What to look at:
@@ -22,11 +23,12 @@ mod collector;
 mod gateway;
 mod print;
 mod run;
+mod store;
 mod worker;
 
 use std::process::ExitCode;
 
-use clap::{Parser, ValueEnum};
+use clap::{Args, Parser, ValueEnum};
 use throughline_examples::note;
 
 pub(crate) type Error = Box<dyn std::error::Error + Send + Sync>;
@@ -57,13 +59,29 @@ pub(crate) struct Options {
     #[arg(long)]
     kill_worker: bool,
 
+    /// Keep the spans in a database as well (an SQLite file in a temporary folder), and end with a trace that is read back
+    /// over the REST API.
+    #[arg(long)]
+    store: bool,
+
     /// What this process is; set by the process that starts the others.
     #[arg(long, hide = true)]
     role: Option<Role>,
 
-    /// Where a child sends its spans.
+    #[command(flatten)]
+    destination: Destination,
+}
+
+/// Where a child sends its spans.
+#[derive(Clone, Debug, Default, Args)]
+pub(crate) struct Destination {
+    /// The parent's receiver.
     #[arg(long, hide = true, default_value = "")]
     collector: String,
+
+    /// The URL of the database, with `--store`.
+    #[arg(long, hide = true)]
+    database: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -91,8 +109,8 @@ async fn main() -> ExitCode {
     let ended = match role {
         None => run::run(options).await,
         Some(Role::Broker) => broker::run().await,
-        Some(Role::Gateway) => gateway::run(&kafka, &options.collector).await,
-        Some(Role::Worker) => worker::run(&kafka, &options.collector).await,
+        Some(Role::Gateway) => gateway::run(&kafka, &options.destination).await,
+        Some(Role::Worker) => worker::run(&kafka, &options.destination).await,
     };
     match ended {
         Ok(()) => ExitCode::SUCCESS,

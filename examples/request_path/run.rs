@@ -10,7 +10,8 @@ use throughline_examples::note;
 
 use crate::children::{self, Started};
 use crate::gateway::Order;
-use crate::{Error, Options, Role, broker, client, collector, print};
+use crate::store::{self, Folder};
+use crate::{Destination, Error, Options, Role, broker, client, collector, print};
 
 /// Requests under way at once.
 const CONCURRENCY: usize = 8;
@@ -22,13 +23,16 @@ const LONG_RUN: usize = 20;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The same set-up for every process of the example; only the name differs.
-pub(crate) fn telemetry(service: &str, collector: &str) -> Result<Telemetry, Error> {
-    let setup = Setup::new(service)
+pub(crate) fn telemetry(service: &str, destination: &Destination) -> Result<Telemetry, Error> {
+    let mut setup = Setup::new(service)
         .exporters([Exporter::Otlp])
-        .otlp_endpoint(collector)
+        .otlp_endpoint(&destination.collector)
         .schedule_delay(Duration::from_millis(200))
         // So that the example shows the same whatever is set around it.
         .without_environment();
+    if let Some(url) = &destination.database {
+        setup = setup.exporters([Exporter::Otlp, Exporter::Database]).database_url(url);
+    }
     Ok(setup.install()?)
 }
 
@@ -43,17 +47,20 @@ pub(crate) async fn run(options: Options) -> Result<(), Error> {
         broker::answers(address).await?;
     }
     let receiver = collector::start(options.otlp.clone()).await?;
-    let telemetry = telemetry("client", &receiver.endpoint)?;
+    let folder = if options.store { Some(Folder::new()?) } else { None };
+    let destination =
+        Destination { collector: receiver.endpoint.clone(), database: folder.as_ref().map(Folder::url) };
+    let telemetry = telemetry("client", &destination)?;
     let broker = match &options.kafka {
         Some(_) => None,
-        None => Some(children::start(Role::Broker, "", "").await?),
+        None => Some(children::start(Role::Broker, "", &Destination::default()).await?),
     };
     let kafka = match (&options.kafka, &broker) {
         (Some(address), _) => address.clone(),
         (None, broker) => broker.as_ref().map(|broker| broker.address.clone()).unwrap_or_default(),
     };
-    let mut worker = children::start(Role::Worker, &kafka, &receiver.endpoint).await?;
-    let mut gateway = children::start(Role::Gateway, &kafka, &receiver.endpoint).await?;
+    let mut worker = children::start(Role::Worker, &kafka, &destination).await?;
+    let mut gateway = children::start(Role::Gateway, &kafka, &destination).await?;
 
     let begun = Instant::now();
     let progress = Progress::new(options.requests);
@@ -62,7 +69,7 @@ pub(crate) async fn run(options: Options) -> Result<(), Error> {
         send(&gateway, 0..half, &progress).await?;
         worker.kill().await?;
         send(&gateway, half..options.requests, &progress).await?;
-        worker = children::start(Role::Worker, &kafka, &receiver.endpoint).await?;
+        worker = children::start(Role::Worker, &kafka, &destination).await?;
     } else {
         send(&gateway, 0..options.requests, &progress).await?;
     }
@@ -86,6 +93,9 @@ pub(crate) async fn run(options: Options) -> Result<(), Error> {
         print::json(&traces);
     } else {
         print::trees(&traces);
+    }
+    if let Some(url) = &destination.database {
+        store::read_back(url, &traces, options.json).await?;
     }
     note(format_args!("{} requests, {} traces, {:.1?}", options.requests, traces.len(), begun.elapsed()));
     passed_on?;

@@ -11,7 +11,7 @@ use rdkafka::{ClientConfig, Message, Offset, TopicPartitionList};
 use throughline::{ErrorType, Telemetry, kafka_consumer, traced_span};
 
 use crate::gateway::Order;
-use crate::{Error, TOPIC, children, run};
+use crate::{Destination, Error, TOPIC, children, run};
 
 const GROUP: &str = "request-path";
 
@@ -44,8 +44,8 @@ impl ErrorType for OrderError {
     }
 }
 
-pub(crate) async fn run(kafka: &str, collector: &str) -> Result<(), Error> {
-    let telemetry = run::telemetry("worker", collector)?;
+pub(crate) async fn run(kafka: &str, destination: &Destination) -> Result<(), Error> {
+    let telemetry = run::telemetry("worker", destination)?;
     let consumer: StreamConsumer = ClientConfig::new()
         .set("bootstrap.servers", kafka)
         .set("group.id", GROUP)

@@ -130,3 +130,27 @@ async fn a_killed_worker_leaves_no_message_without_its_trace() {
         spans
     );
 }
+
+/// What the database gives back over the REST API is what went over OTLP.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stored_trace_comes_back_over_the_rest_api() {
+    let run = run(&["--requests", "8", "--json", "--store"]).await;
+    let output = String::from_utf8(run.output.stdout).unwrap();
+    let answer: serde_json::Value = serde_json::from_str(output.lines().last().unwrap()).unwrap();
+    let stored = answer.as_array().unwrap();
+    assert_eq!(stored.len(), 7, "{answer:#}");
+    let trace = stored[0]["trace_id"].as_str().unwrap();
+    let (_, sent) = run.traces.iter().find(|(id, _)| hex(id) == trace).unwrap();
+    for (service, span) in sent {
+        let id = hex(&span.span_id);
+        let same = stored.iter().find(|stored| stored["span_id"] == *id).unwrap();
+        assert_eq!(
+            (&same["service_name"], &same["operation_name"]),
+            (&(*service).clone().into(), &span.name.clone().into())
+        );
+        assert_eq!(same["start_ns"], span.start_time_unix_nano.to_string());
+        let parent = same["parent_span_id"].as_str().unwrap_or_default();
+        assert_eq!(parent, hex(&span.parent_span_id));
+    }
+    assert!(stored.iter().any(|span| span["error_type"] == "card_declined"), "one that failed is shown");
+}
