@@ -32,10 +32,10 @@
 
 mod answer;
 pub(crate) mod backend;
-mod batch;
+pub(crate) mod batch;
 mod error;
 mod filter;
-mod gather;
+pub(crate) mod gather;
 mod json;
 mod lift;
 mod matches;

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `http`, `grpc` | the two transports |
 //! | `receive` | what both do: decode, store, say what became of it |
-//! | `ingest` | requests that come at the same time as one batch |
+//! | `ingest` | the bounded way to the store |
 //! | `budget` | how much memory requests may take while they come in |
 
 mod budget;
