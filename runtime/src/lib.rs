@@ -43,6 +43,8 @@ pub mod kafka;
 mod rpc_status;
 #[cfg(any(feature = "kafka", feature = "server", feature = "sqlite", feature = "postgres"))]
 mod text;
+#[cfg(any(feature = "otlp-tls", feature = "postgres-tls"))]
+mod tls;
 
 pub mod propagation;
 #[doc(inline)]

@@ -6,45 +6,54 @@ use std::time::Duration;
 
 use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, SemaphorePermit};
-use tokio_postgres::config::SslMode;
 use tokio_postgres::{Client, Config, NoTls};
 
 use super::class;
+use super::encryption::{Encryption, taken_out};
 use crate::store::error::StoreError;
 
 /// Where to connect to.
 #[derive(Clone)]
 pub(super) struct Target {
     config: Config,
+    encryption: Encryption,
 }
 
 impl Target {
     pub(super) fn new(url: &str) -> Result<Self, StoreError> {
+        let (url, ssl) = taken_out(url)?;
         // The driver's error may quote the text, and with it a password.
         let mut config: Config = url
             .parse()
             .map_err(|_| StoreError::Url { why: "is no URL that PostgreSQL understands".into() })?;
-        if config.get_ssl_mode() == SslMode::Require {
-            return Err(StoreError::Url { why: "asks for TLS, which this version does not offer".into() });
-        }
+        let encryption = Encryption::new(&ssl, &mut config)?;
         if config.get_application_name().is_none() {
             config.application_name("throughline");
         }
         if config.get_connect_timeout().is_none() {
             config.connect_timeout(Duration::from_secs(5));
         }
-        Ok(Self { config })
+        Ok(Self { config, encryption })
     }
 
     pub(super) async fn connect(&self) -> Result<Client, StoreError> {
         let Ok(runtime) = Handle::try_current() else {
             return Err(StoreError::refused("there is no tokio runtime to run the connection"));
         };
-        let (client, connection) = self.config.connect(NoTls).await.map_err(failed)?;
-        runtime.spawn(async move {
-            // Whoever uses the client hears of it.
-            let _ = connection.await;
-        });
+        // Whoever uses the client hears of it when the connection ends.
+        let client = match &self.encryption {
+            Encryption::Never => {
+                let (client, connection) = self.config.connect(NoTls).await.map_err(failed)?;
+                runtime.spawn(connection);
+                client
+            }
+            #[cfg(feature = "postgres-tls")]
+            Encryption::Tls(connector) => {
+                let (client, connection) = self.config.connect(connector.clone()).await.map_err(failed)?;
+                runtime.spawn(connection);
+                client
+            }
+        };
         // What a person or a tool has set for this user must not change what our statements mean.
         client
             .batch_execute("set timezone = 'UTC'; set datestyle = 'ISO'; set client_min_messages = warning")

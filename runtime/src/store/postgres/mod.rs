@@ -3,12 +3,15 @@
 mod calendar;
 mod connection;
 mod copy;
+mod encryption;
 mod insert;
 mod maintain;
 mod migrate;
 mod partition;
 mod rows;
 mod summary;
+#[cfg(feature = "postgres-tls")]
+mod tls;
 mod values;
 mod write;
 
