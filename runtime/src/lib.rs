@@ -25,6 +25,7 @@
 //! | trace a web server | `guide::server` (feature `server`) |
 //! | trace Kafka | `kafka` (feature `kafka`) |
 //! | keep traces in PostgreSQL or SQLite, and query them | `store` (feature `postgres` or `sqlite`) |
+//! | look at them with Grafana or Jaeger's pages | `guide::jaeger` (feature `viewer`, and one of those) |
 //! | look at spans in tests | [`guide::testing`], [`testing::capture`] |
 //!
 //! A library that wants to be traceable depends on this crate with `default-features = false`: its attributes then cost

@@ -64,6 +64,8 @@ fn part(number: &str, unit_ns: i64) -> Option<i64> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::parse;
 
     #[test]
@@ -120,6 +122,20 @@ mod tests {
             "\u{b5}s",
         ] {
             assert_eq!(parse(text), None, "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_is_too_odd_to_be_refused(text in r"[-+]?([0-9.]{0,22}(ns|us|µs|ms|s|m|h|x|)){0,4}") {
+            let _ = parse(&text);
+        }
+
+        #[test]
+        fn sum_of_parts_is_the_whole(h in 0_i64..1_000, m in 0_i64..60, s in 0_i64..60, ms in 0_i64..1_000) {
+            let ns = ((h * 60 + m) * 60 + s) * 1_000_000_000 + ms * 1_000_000;
+            prop_assert_eq!(parse(&format!("{h}h{m}m{s}.{ms:03}s")), Some(ns));
+            prop_assert_eq!(parse(&format!("-{h}h{m}m{s}s{ms}ms")), Some(-ns));
         }
     }
 }

@@ -123,6 +123,15 @@ mod tests {
     }
 
     #[test]
+    fn depth_is_bounded_whatever_is_asked() {
+        let mut search = search(&[]);
+        for (asked, depth) in [(None, 100), (Some(7), 7), (Some(1_500), 1_500), (Some(usize::MAX), 1_500)] {
+            search.limited(asked);
+            assert_eq!(search.depth, depth);
+        }
+    }
+
+    #[test]
     fn what_cannot_hold_together_is_impossible() {
         assert!(search(&[("span.kind", "client"), ("span.kind", "server")]).is_impossible);
         assert!(search(&[("otel.status_code", "OK"), ("error", "true")]).is_impossible);
