@@ -9,6 +9,7 @@ use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
 use opentelemetry_sdk::trace::{SpanData, SpanExporter};
 use throughline::Setup;
 use throughline::kafka::{Backoff, Report, RunError, RunnerHandle, RunnerState};
+use throughline_tests::kafka::proxy::Fault;
 use throughline_tests::kafka::verdict::Order;
 
 use super::load::{DEAD, How, Load, Protocol, alone, becomes_true};
@@ -128,6 +129,24 @@ alone! {
         let last = load.member();
         load.flows(100).await;
         let _ = load.judged(Order::Partition, vec![last]).await;
+    }
+
+    /// L1: a client that has forgotten all brokers (`b2_metadata_that_names_no_broker`) hears of them to commit and to leave.
+    async fn l1_without_brokers() within 100 {
+        let mut load = Load::start(Protocol::CooperativeSticky, 6);
+        load.produce(8, PAUSE);
+        let number = load.next_member();
+        let mut config = load.config(number);
+        // Nothing tells the runner.
+        config.set("statistics.interval.ms", "0");
+        let member = load.member_of(config, number, false, |_, _| How::Handles, |consumer| consumer);
+        load.flows(200).await;
+        load.proxy().set(Fault::NoBrokers("member-0"));
+        load.until("the member is in no group", || member.health().partitions == 0).await;
+        load.proxy().set(Fault::None);
+        closes(&member, Duration::from_secs(10)).await.unwrap();
+        let next = load.member();
+        let _ = load.judged(Order::Partition, vec![next]).await;
     }
 
     /// L1: with the dead-letter topic away, a record waits for it (K-10), and the end does not.

@@ -2,15 +2,18 @@
 
 use std::time::Duration;
 
+use rdkafka::Message as _;
+use rdkafka::message::OwnedMessage;
+use rdkafka::producer::FutureRecord;
 use throughline::kafka::{
-    Attempt, Backoff, ConsumedMessage, Consumer, DecodeError, EncodeError, KafkaMessage, OnFailure, Record,
-    State, by_key, tracked,
+    Attempt, Backoff, ConsumedMessage, Consumer, DecodeError, EncodeError, Headers, KafkaMessage, OnFailure,
+    Record, State, by_key, tracked,
 };
 use throughline_tests::kafka::checker::{Begins, Checker, Outcome, Place};
 use throughline_tests::kafka::verdict::Order;
 
 use super::load::{DEAD, GROUP, How, Load, Protocol, alone};
-use super::support::{TOPIC, WAIT};
+use super::support::{TOPIC, WAIT, consumer_of, messages, producer};
 
 const PAUSE: Duration = Duration::from_millis(2);
 
@@ -57,6 +60,32 @@ alone! {
         let sum = |count: fn(&throughline::kafka::Report) -> u64| judged.reports.iter().map(count).sum::<u64>();
         assert_eq!(sum(|report| report.dead_lettered), judged.records.dead_letters.len() as u64);
         assert!(sum(|report| report.panics) > 0 && sum(|report| report.retries) > 0);
+    }
+
+    /// B4, K-10: a dead letter that its reason would make too large goes without the reason: nothing is skipped, and the
+    /// partition goes on.
+    async fn m5_a_dead_letter_that_its_reason_makes_too_large() within 100 {
+        let load = Load::start(Protocol::CooperativeSticky, 1);
+        let number = load.next_member();
+        let mut config = load.config(number);
+        // Of the producer of dead letters, which takes the rest from the consumer.
+        config.set("message.max.bytes", "4000");
+        let once = |consumer: Consumer| consumer.retry(Backoff::default().attempts(1)).dead_letter(DEAD);
+        let member = load.member_of(config, number, false, |_, _| How::Fails, once);
+        let producer = producer(load.proxy().bootstrap());
+        for payload in ["small".to_owned(), "x".repeat(3_800)] {
+            let record = FutureRecord::<str, str>::to(TOPIC).partition(0).payload(&payload);
+            producer.send(record, WAIT).await.unwrap();
+        }
+        let letters = messages(&consumer_of(load.proxy().bootstrap(), DEAD, 0), 2).await;
+        let names = |letter: &OwnedMessage| {
+            let headers = Headers::copy_of(letter);
+            ["traceparent", "__dlq.errors.topic", "throughline.error.type"].map(|name| headers.get_all(name).count())
+        };
+        assert_eq!(letters.iter().map(names).collect::<Vec<_>>(), [[1, 1, 1], [1, 0, 0]]);
+        assert_eq!(letters[1].payload().map(<[u8]>::len), Some(3_800));
+        let report = member.close(WAIT).await.unwrap();
+        assert_eq!((report.dead_lettered, report.unfinished), (2, 0), "{report:?}");
     }
 
     /// M5: the same by key: a key that waits holds up no other, and its own order holds.

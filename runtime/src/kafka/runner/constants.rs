@@ -21,8 +21,6 @@ pub(super) struct Constants {
 impl Constants {
     pub(super) fn of(config: &ClientConfig) -> Self {
         let server = attributes::server_of(config);
-        // One setting with two names.
-        let bootstrap = config.get("bootstrap.servers").or_else(|| config.get("metadata.broker.list"));
         let mut all = Vec::with_capacity(3);
         all.extend(config.get("client.id").map(|id| KeyValue::new(attributes::CLIENT_ID, id.to_owned())));
         if let Some((address, port)) = &server {
@@ -31,9 +29,14 @@ impl Constants {
         }
         Constants {
             group: config.get("group.id").unwrap_or_default().into(),
-            bootstrap: bootstrap.map(str::to_owned),
+            bootstrap: bootstrap(config).map(str::to_owned),
             server: server.map(|(address, port)| (address.into(), port)),
             attributes: all,
         }
     }
+}
+
+/// The brokers of a configuration: one setting with two names.
+pub(super) fn bootstrap(config: &ClientConfig) -> Option<&str> {
+    config.get("bootstrap.servers").or_else(|| config.get("metadata.broker.list"))
 }

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use opentelemetry::Context;
 use opentelemetry::trace::FutureExt as _;
@@ -16,6 +16,7 @@ use super::policy::{DeadLetterContext, DeadLetterHeaders, Policy};
 use super::retry::{self, Backoff};
 use super::work::Job;
 use crate::diagnostics;
+use crate::kafka::native;
 use crate::kafka::{Record, TracedProducer};
 use crate::text::at_most;
 
@@ -28,6 +29,9 @@ const QUEUE_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long the broker may take to acknowledge a dead letter before the send counts as failed, in milliseconds, unless
 /// the user's configuration says so. Short, because it is sent again, and because the log should say soon what is wrong.
 const MESSAGE_TIMEOUT_MS: &str = "10000";
+
+/// librdkafka keeps each list of brokers that it is given.
+const REMIND_AFTER: Duration = Duration::from_secs(60);
 
 /// A longer text is cut, in bytes: it must not make a record too large that was not.
 const MAX_TEXT_BYTES: usize = 2048;
@@ -92,6 +96,8 @@ pub(super) struct DeadLetters {
     partitions: Mutex<Option<i32>>,
     /// Said in the log, until it is back.
     is_away: AtomicBool,
+    /// When the producer was given the configured brokers once more.
+    reminded: Mutex<Option<Instant>>,
 }
 
 impl DeadLetters {
@@ -107,6 +113,7 @@ impl DeadLetters {
             config,
             partitions: Mutex::default(),
             is_away: AtomicBool::new(false),
+            reminded: Mutex::default(),
         })
     }
 
@@ -231,6 +238,14 @@ impl DeadLetters {
             && let Ok(anew) = self.config.create()
         {
             *producer = anew;
+        }
+        // It may have forgotten them all (confluentinc/librdkafka#5301), and has no statistics that would tell.
+        let mut reminded = locked(&self.reminded);
+        if reminded.is_none_or(|reminded| reminded.elapsed() >= REMIND_AFTER)
+            && let Some(brokers) = super::constants::bootstrap(&self.config)
+        {
+            *reminded = Some(Instant::now());
+            native::add_brokers(producer.client(), brokers);
         }
     }
 }

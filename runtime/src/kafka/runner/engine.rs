@@ -1,7 +1,7 @@
 //! What the threads and tasks of one runner share.
 
 use std::fmt;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::time::{Duration, Instant};
 
@@ -55,8 +55,10 @@ pub(super) struct Engine {
     now_ms: AtomicU64,
     /// Partitions were assigned whose committed offsets could not be asked for.
     pub(super) assign_anew: AtomicBool,
-    /// The client has forgotten all brokers.
-    pub(super) is_without_brokers: AtomicBool,
+    /// Statistics in a row that know of no connection to a broker.
+    unconnected: AtomicU32,
+    /// The client is to hear of the configured brokers once more.
+    pub(super) needs_brokers: AtomicBool,
     pub(super) last_poll_ms: AtomicU64,
     stop: Mutex<Stop>,
     stopping: AtomicBool,
@@ -115,7 +117,8 @@ impl Engine {
             begun: Instant::now(),
             now_ms: AtomicU64::new(0),
             assign_anew: AtomicBool::new(false),
-            is_without_brokers: AtomicBool::new(false),
+            unconnected: AtomicU32::new(0),
+            needs_brokers: AtomicBool::new(false),
             last_poll_ms: AtomicU64::new(0),
             stop: Mutex::default(),
             stopping: AtomicBool::new(false),
@@ -322,6 +325,16 @@ impl Engine {
 
     pub(super) fn last_error(&self) -> Option<String> {
         locked(&self.last_error).clone()
+    }
+
+    /// Notes whether the client is connected. Where it is not, it needs its brokers ever more seldom, because it keeps each
+    /// list that it is given.
+    pub(super) fn connected(&self, is_connected: bool) {
+        if is_connected {
+            self.unconnected.store(0, Ordering::Relaxed);
+        } else if self.unconnected.fetch_add(1, Ordering::Relaxed).wrapping_add(1).is_power_of_two() {
+            self.needs_brokers.store(true, Ordering::Relaxed);
+        }
     }
 
     /// An error of the client: ends the runner if it is final, else is what health tells.

@@ -53,8 +53,12 @@ fn until_stopped(engine: &Arc<Engine>, consumer: &Arc<BaseConsumer<RunnerContext
             if engine.assign_anew.swap(false, Ordering::Relaxed) {
                 consumer.context().assign_anew(consumer);
             }
-            if engine.is_without_brokers.swap(false, Ordering::Relaxed) {
-                begin_with_brokers(engine, consumer);
+            if engine.needs_brokers.swap(false, Ordering::Relaxed) {
+                diagnostics::info(format_args!(
+                    "group {}: connected to no broker; the client hears of those of `bootstrap.servers` once more",
+                    engine.constants().group.escape_debug()
+                ));
+                know_brokers(engine, consumer);
             }
             engine.beginners.start_late(consumer);
             metrics::look();
@@ -73,12 +77,10 @@ fn until_stopped(engine: &Arc<Engine>, consumer: &Arc<BaseConsumer<RunnerContext
 /// librdkafka (2.12) forgets every broker that a broker does not name in its metadata, so all of them where that names none,
 /// as a node does that has just started. It then begins anew with its configuration, unless that was called off by the same
 /// metadata (confluentinc/librdkafka#5301).
-fn begin_with_brokers(engine: &Engine, consumer: &BaseConsumer<RunnerContext>) {
-    let Some(brokers) = engine.constants().bootstrap.as_deref() else { return };
-    diagnostics::warn(format_args!(
-        "the client knows no broker any more; it goes on with those of `bootstrap.servers`"
-    ));
-    native::add_brokers(consumer.client(), brokers);
+fn know_brokers(engine: &Engine, consumer: &BaseConsumer<RunnerContext>) {
+    if let Some(brokers) = engine.constants().bootstrap.as_deref() {
+        native::add_brokers(consumer.client(), brokers);
+    }
 }
 
 /// Polls once; gives the engine's time.
@@ -141,6 +143,10 @@ pub(super) struct End {
 
 /// kafka.md K-11: stops taking, and waits for the handlers.
 fn drain(engine: &Arc<Engine>, consumer: &Arc<BaseConsumer<RunnerContext>>) {
+    if engine.state() == State::Joining {
+        // It may have forgotten them since the last statistics, and needs one to commit and to leave.
+        know_brokers(engine, consumer);
+    }
     engine.set_state(State::Draining);
     for generation in engine.owned.all() {
         generation.end();

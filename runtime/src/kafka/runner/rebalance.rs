@@ -42,8 +42,11 @@ impl fmt::Debug for RunnerContext {
 
 impl ClientContext for RunnerContext {
     fn log(&self, level: RDKafkaLogLevel, fac: &str, message: &str) {
-        // Where `auto.offset.reset` names an end of the log, a warning is all that tells of a reset.
-        if let Some(topic) = errors::reset_in_log(fac, message) {
+        // Where `auto.offset.reset` names an end of the log, a warning is all that tells of a reset. What it tells for
+        // debugging is the first start of a group.
+        if level as i32 <= RDKafkaLogLevel::Warning as i32
+            && let Some(topic) = errors::reset_in_log(fac, message)
+        {
             self.engine.offset_reset(topic, message);
         }
         DefaultClientContext.log(level, fac, message);

@@ -20,17 +20,19 @@ struct Statistics {
 }
 
 impl Statistics {
-    /// Whether the client knows none, neither from its configuration nor from a broker. It then connects nowhere.
-    fn is_without_brokers(&self) -> bool {
-        !self.brokers.values().any(|broker| matches!(&*broker.source, "configured" | "learned"))
+    /// Whether the client is connected to a broker: to one that it was told of, or as to the group's coordinator.
+    fn is_connected(&self) -> bool {
+        self.brokers.values().any(|broker| broker.state == "UP" && broker.source != "internal")
     }
 }
 
-/// A broker, or what librdkafka has in its place: the coordinator's connection, its own work.
+/// A broker, or what librdkafka has in the place of one: the coordinator's connection, its own work.
 #[derive(Debug, Deserialize)]
 struct Broker {
     #[serde(default)]
     source: String,
+    #[serde(default)]
+    state: String,
 }
 
 /// The group as librdkafka sees it.
@@ -104,9 +106,7 @@ fn note(engine: &Engine, statistics: &[u8]) {
             return;
         }
     };
-    if statistics.is_without_brokers() {
-        engine.is_without_brokers.store(true, Ordering::Relaxed);
-    }
+    engine.connected(statistics.is_connected());
     // A member of a KIP-848 group that gets no partition hears of no assignment either.
     let is_joined = statistics.cgrp.as_ref().is_some_and(|group| group.is_joined(engine.is_kip_848));
     if is_joined && engine.state() == State::Joining {
@@ -146,15 +146,20 @@ mod tests {
     }
 
     #[test]
-    fn the_coordinator_is_no_broker_of_its_own() {
+    fn connected_is_to_any_broker_that_is_up() {
         let of = |brokers: &str| {
-            let text =
-                format!(r#"{{"name":"x","brokers":{{":0/internal":{{"source":"internal"}}{brokers}}}}}"#);
-            serde_json::from_str::<Statistics>(&text).unwrap().is_without_brokers()
+            let text = format!(
+                r#"{{"name":"x","brokers":{{":0/internal":{{"source":"internal","state":"UP"}}{brokers}}}}}"#
+            );
+            serde_json::from_str::<Statistics>(&text).unwrap().is_connected()
         };
-        assert!(of(r#","GroupCoordinator":{"nodeid":-1,"source":"logical"}"#));
-        for source in ["configured", "learned"] {
-            assert!(!of(&format!(r#","a:9092":{{"source":"{source}","state":"DOWN"}}"#)), "{source}");
+        assert!(!of(""));
+        for source in ["configured", "learned", "logical"] {
+            assert!(of(&format!(r#","a:9092":{{"source":"{source}","state":"UP"}}"#)), "{source}");
+            // One that librdkafka has forgotten and still lists has no state of its own.
+            for state in ["INIT", "TRY_CONNECT", "DOWN"] {
+                assert!(!of(&format!(r#","a:9092":{{"source":"{source}","state":"{state}"}}"#)), "{state}");
+            }
         }
     }
 }
