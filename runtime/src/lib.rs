@@ -25,6 +25,7 @@
 //! | trace a web server | `guide::server` (feature `server`) |
 //! | trace Kafka | `kafka` (feature `kafka`) |
 //! | keep traces in PostgreSQL or SQLite, and query them | `store` (feature `postgres` or `sqlite`) |
+//! | ask for traces over HTTP, or receive them | `guide::api`, `api` (feature `viewer` with `postgres` or `sqlite`) |
 //! | look at them with Grafana or Jaeger's pages | `guide::jaeger` (feature `viewer`, and one of those) |
 //! | look at spans in tests | [`guide::testing`], [`testing::capture`] |
 //!
@@ -114,6 +115,11 @@ pub use throughline_macros::traced_span;
 
 /// Guides, longer than a reference and with code that is tested.
 pub mod guide {
+    #[doc = include_str!("../docs/api.md")]
+    #[cfg(all(feature = "viewer", any(feature = "sqlite", feature = "postgres")))]
+    #[cfg_attr(docsrs, doc(cfg(all(feature = "viewer", any(feature = "sqlite", feature = "postgres")))))]
+    pub mod api {}
+
     #[doc = include_str!("../docs/setup.md")]
     pub mod setup {}
 

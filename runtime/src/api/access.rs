@@ -1,5 +1,6 @@
 //! Who is let in, and what every answer carries.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::Router;
@@ -57,8 +58,9 @@ pub(super) struct Stranger;
 #[derive(Debug, Clone)]
 pub(super) struct TraceIdText(pub(super) String);
 
+/// Exactly this path: where the routes are nested, what is before it has been taken off.
 fn is_probe(request: &Request) -> bool {
-    request.uri().path().trim_end_matches('/').ends_with("/health")
+    matches!(request.uri().path(), "/health" | "/health/")
         && matches!(*request.method(), Method::GET | Method::HEAD)
 }
 
@@ -88,8 +90,9 @@ fn without_port(host: &str) -> &str {
 }
 
 fn is_known(hosts: &[String], host: &str) -> bool {
-    const LOOPBACK: [&str; 3] = ["localhost", "127.0.0.1", "[::1]"];
-    LOOPBACK.iter().any(|known| known.eq_ignore_ascii_case(host))
+    let address = host.trim_start_matches('[').trim_end_matches(']');
+    host.eq_ignore_ascii_case("localhost")
+        || address.parse().is_ok_and(|address: IpAddr| address.is_loopback())
         || hosts.iter().any(|known| known == "*" || known.eq_ignore_ascii_case(host))
 }
 

@@ -1,25 +1,30 @@
 //! Endpoints over a [`Store`]: REST for people and programs, what Jaeger's clients ask for, and an OTLP receiver.
 //!
 //! ```
-//! use std::sync::Arc;
 //! use throughline::api::{Api, ApiOptions};
 //! use throughline::store::{self, StoreOptions};
 //!
 //! # fn main() -> Result<(), throughline::store::StoreError> {
-//! let store = store::open(StoreOptions::new("sqlite:traces.db"))?;
+//! # #[cfg(feature = "sqlite")] {
+//! let store = store::open(StoreOptions::new("sqlite:./throughline.db"))?;
 //! let api = Api::new(store, ApiOptions::new().token("a long secret"));
 //! let app: axum::Router = axum::Router::new().nest("/tracing", api.router());
+//! # }
 //! # Ok(())
 //! # }
 //! ```
 //!
-//! | path | see |
-//! |---|---|
-//! | `/api/..`, `/health` | `rest` |
-//! | `/jaeger/..` | `jaeger` |
-//! | `/v1/traces` | `otlp` |
+//! The guide, with every path and answers to look at, is [`guide::api`](crate::guide::api). Whoever is let in is decided by
+//! [`ApiOptions`]: by default only requests whose `Host` is a loopback name. No request makes more than a bounded number of
+//! queries at once, reads more than a bounded number of spans, or waits for ever.
 //!
-//! Whoever is let in is decided by [`ApiOptions`]: by default only requests whose `Host` is a loopback name.
+//! | module | holds |
+//! |---|---|
+//! | `rest` | `/api/..` and `/health`, and the OpenAPI document |
+//! | `jaeger` | `/jaeger/..` |
+//! | `otlp` | `/v1/traces`, and the same over gRPC |
+//! | `access`, `options`, `problem`, `params`, `trace` | who is let in, and what goes in and comes out |
+//! | `state`, `spans`, `dependencies`, `tail` | the store, asked within limits |
 
 mod access;
 mod dependencies;

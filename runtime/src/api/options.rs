@@ -21,7 +21,7 @@ use crate::store::Lift;
 pub struct ApiOptions {
     /// What requests must carry as `Authorization: Bearer ..`. Variable: `THROUGHLINE_API_TOKEN`; default none.
     pub token: Option<String>,
-    /// Names, without a port, that `Host` may have besides `localhost`, `127.0.0.1` and `[::1]`. `*` allows all.
+    /// Names, without a port, that `Host` may have besides `localhost` and loopback addresses. `*` allows all.
     pub hosts: Vec<String>,
     /// Origins whose pages may read answers, such as `https://ops.example.org`; default none. `*` allows all.
     pub cors_origins: Vec<String>,

@@ -19,6 +19,8 @@ async fn foreign_host_is_refused(f: Fixture) {
         ("localhost:16690", 200),
         ("LOCALHOST", 200),
         ("127.0.0.1", 200),
+        ("127.0.1.1:16690", 200),
+        ("128.0.0.1", 403),
         ("[::1]:80", 200),
         ("[::1]", 200),
         ("traces.example.org:443", 200),
@@ -67,7 +69,11 @@ async fn token_is_asked_for(f: Fixture) {
     }
     // Nor does anybody learn without it which paths there are.
     server.get("/api/nothing").await.problem(401);
-    server.get("/api/openapi.json").await.problem(401);
+    for path in ["/api/openapi.json", "/api/traces/health", "/jaeger/api/traces/health", "/x/health"] {
+        server.get(path).await.problem(401);
+    }
+    let posted = server.client.post(format!("{}/health", server.base));
+    Answer::of(posted).await.problem(401);
 }
 
 async fn other_origins_get_nothing_unless_they_are_named(f: Fixture) {
@@ -104,6 +110,7 @@ async fn routes_can_be_nested_and_merged(f: Fixture) {
     server.get("/tenants/a/traces/api/services").await.json();
     server.get("/tenants/a/traces/api/traces/1").await.problem(400);
     assert_eq!(server.get("/tenants/a/traces/api/nothing").await.text, "not mine");
+    assert_eq!(server.get("/tenants/a/traces/health").await.json()["status"], "healthy");
 
     let server = Server::serve(own().fallback(|| async { "not mine" }).merge(api.router())).await;
     server.get("/api/services/").await.json();
