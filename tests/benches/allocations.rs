@@ -148,6 +148,6 @@ fn consume(flags: &str) {
         4_000
     };
     counted(work, || {
-        telemetry.flush(std::time::Duration::from_secs(10));
+        let _ = telemetry.flush(std::time::Duration::from_secs(10));
     });
 }
