@@ -448,7 +448,7 @@ impl Load {
     }
 
     /// Waits until the group has committed everything that is done.
-    async fn all_committed(&self) {
+    pub(crate) async fn all_committed(&self) {
         let records = self.checker.records();
         let mut ends = vec![-1; usize::try_from(self.partitions).unwrap()];
         for sent in &records.sends {

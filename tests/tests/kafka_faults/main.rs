@@ -7,6 +7,7 @@ mod closing;
 mod groups;
 mod handlers;
 mod hold;
+mod killed;
 mod load;
 mod long;
 mod messages;
