@@ -156,6 +156,11 @@ pub mod guide {
     #[cfg_attr(docsrs, doc(cfg(any(feature = "sqlite", feature = "postgres"))))]
     pub mod store {}
 
+    #[doc = include_str!("../docs/serve.md")]
+    #[cfg(all(feature = "viewer", any(feature = "sqlite", feature = "postgres")))]
+    #[cfg_attr(docsrs, doc(cfg(all(feature = "viewer", any(feature = "sqlite", feature = "postgres")))))]
+    pub mod serve {}
+
     #[doc = include_str!("../docs/jaeger.md")]
     #[cfg(all(feature = "viewer", any(feature = "sqlite", feature = "postgres")))]
     #[cfg_attr(docsrs, doc(cfg(all(feature = "viewer", any(feature = "sqlite", feature = "postgres")))))]

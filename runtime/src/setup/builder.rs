@@ -156,6 +156,12 @@ impl Setup {
         self.with(|given| given.database_url = Some(url.into()))
     }
 
+    /// The brokers to which the exporter `kafka` sends: `HOST:PORT`, several with commas. Variable:
+    /// `THROUGHLINE_KAFKA_BROKERS`.
+    pub fn kafka_brokers(self, brokers: impl Into<String>) -> Self {
+        self.with(|given| given.kafka_brokers = Some(brokers.into()))
+    }
+
     /// What the console exporter prints; default trees. Variable: `THROUGHLINE_CONSOLE_FORMAT`.
     pub fn console_format(self, format: ConsoleFormat) -> Self {
         self.with(|given| given.console_format = Some(format))

@@ -19,6 +19,10 @@ pub enum Exporter {
     ///
     /// Needs the feature `postgres` or `sqlite`.
     Database,
+    /// `kafka`: OTLP requests in a topic, as the Collector, Jaeger and `throughline serve --from-kafka` read them.
+    ///
+    /// Needs the feature `kafka-export`, and `THROUGHLINE_KAFKA_BROKERS`.
+    Kafka,
     /// `none`: ids, the sampled flag and propagation work, nothing is exported.
     None,
 }
@@ -29,6 +33,7 @@ impl Exporter {
             Self::Console => "console",
             Self::Otlp => "otlp",
             Self::Database => "database",
+            Self::Kafka => "kafka",
             Self::None => "none",
         }
     }
@@ -50,6 +55,7 @@ pub(crate) const EXPORTERS: &[(&str, (Exporter, Dialect))] = &[
     ("datadog", (Exporter::Otlp, Dialect::Datadog)),
     ("zipkin", (Exporter::Otlp, Dialect::Zipkin)),
     ("database", (Exporter::Database, Dialect::Plain)),
+    ("kafka", (Exporter::Kafka, Dialect::Plain)),
     ("none", (Exporter::None, Dialect::Plain)),
 ];
 

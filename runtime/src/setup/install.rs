@@ -127,6 +127,15 @@ fn exporters(settings: &mut Settings) -> Result<Vec<Box<dyn BatchExporter>>, Set
             }
             #[cfg(not(any(feature = "sqlite", feature = "postgres")))]
             Exporter::Database => {}
+            #[cfg(feature = "kafka-export")]
+            Exporter::Kafka => {
+                if let Some(kafka) = settings.kafka.take() {
+                    let refused = |source| SetupError::Exporter { exporter: "kafka", source };
+                    exporters.push(export::kafka::kafka(&kafka).map_err(|error| refused(Box::new(error)))?);
+                }
+            }
+            #[cfg(not(feature = "kafka-export"))]
+            Exporter::Kafka => {}
             Exporter::None => {}
         }
     }

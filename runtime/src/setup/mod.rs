@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `builder` | `Setup`: what can be said in code |
 //! | `environment`, `parse`, `endpoint` | reading variables |
-//! | `settings`, `resource`, `sampling`, `otlp`, `database`, `choice` | deciding, by precedence |
+//! | `settings`, `resource`, `sampling`, `otlp`, `database`, `kafka`, `choice` | deciding, by precedence |
 //! | `effective`, `error` | what was decided, by whom; what was refused |
 //! | `install`, `subscriber` | starting and registering |
 //! | `telemetry`, `signal`, `panic_hook` | the guard, and other ways to end |
@@ -20,6 +20,8 @@ mod endpoint;
 mod environment;
 mod error;
 mod install;
+#[cfg(feature = "kafka-export")]
+mod kafka;
 #[cfg_attr(not(feature = "otlp"), allow(dead_code))]
 mod otlp;
 mod panic_hook;

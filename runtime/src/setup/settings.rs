@@ -11,6 +11,8 @@ use super::database;
 use super::effective::{EffectiveConfig, Resolver, Source};
 use super::environment::Environment;
 use super::error::SetupError;
+#[cfg(feature = "kafka-export")]
+use super::kafka;
 use super::otlp::{self, OtlpGiven, OtlpSettings};
 use super::{parse, resource, sampling};
 use crate::diagnostics::Verbosity;
@@ -39,6 +41,8 @@ pub(crate) struct Given {
     pub(crate) otlp: OtlpGiven,
     #[cfg_attr(not(any(feature = "sqlite", feature = "postgres")), allow(dead_code))]
     pub(crate) database_url: Option<String>,
+    #[cfg_attr(not(feature = "kafka-export"), allow(dead_code))] // the exporter's
+    pub(crate) kafka_brokers: Option<String>,
 }
 
 /// What holds.
@@ -53,6 +57,8 @@ pub(crate) struct Settings {
     /// `Some` exactly when `exporters` has `Database`.
     #[cfg(any(feature = "sqlite", feature = "postgres"))]
     pub(crate) database: Option<crate::store::StoreOptions>,
+    #[cfg(feature = "kafka-export")]
+    pub(crate) kafka: Option<crate::export::kafka::KafkaConfig>,
     pub(crate) sampler: sampling::Sampler,
     pub(crate) propagators: Vec<Format>,
     pub(crate) limits: SpanLimits,
@@ -124,6 +130,21 @@ pub(crate) fn resolve(given: &Given, environment: &Environment) -> Result<Settin
             instead: ", or `postgres` for a server",
         });
     }
+    #[cfg(feature = "kafka-export")]
+    let kafka = if enabled && exporters.contains(&Exporter::Kafka) {
+        Some(kafka::resolve(r, given.kafka_brokers.as_deref())?)
+    } else {
+        None
+    };
+    #[cfg(not(feature = "kafka-export"))]
+    if enabled && exporters.contains(&Exporter::Kafka) {
+        return Err(SetupError::FeatureMissing {
+            setting: who_named_exporters(r),
+            what: "the exporter `kafka`".to_owned(),
+            feature: "kafka-export",
+            instead: "",
+        });
+    }
     let sampler = sampling::resolve(r, given.sampler);
     let propagators = propagators(r, given.propagators.clone());
     let limits = limits(r, given.limits.unwrap_or_default());
@@ -184,6 +205,8 @@ pub(crate) fn resolve(given: &Given, environment: &Environment) -> Result<Settin
         otlp,
         #[cfg(any(feature = "sqlite", feature = "postgres"))]
         database,
+        #[cfg(feature = "kafka-export")]
+        kafka,
         sampler,
         propagators,
         limits,
@@ -201,7 +224,10 @@ pub(crate) fn resolve(given: &Given, environment: &Environment) -> Result<Settin
 }
 
 /// The variable or method that chose the exporters, for an error.
-#[cfg_attr(all(feature = "otlp", any(feature = "sqlite", feature = "postgres")), allow(dead_code))]
+#[cfg_attr(
+    all(feature = "otlp", feature = "kafka-export", any(feature = "sqlite", feature = "postgres")),
+    allow(dead_code)
+)]
 fn who_named_exporters(r: &Resolver<'_>) -> String {
     let source = r.config.get("exporters").map_or(String::new(), |setting| setting.source.to_string());
     if source == "code" { "`Setup::exporters`".to_owned() } else { source }

@@ -3,6 +3,8 @@
 mod grpc;
 mod hostile;
 mod http;
+mod kafka;
 mod program;
+mod python;
 mod stops;
 mod support;

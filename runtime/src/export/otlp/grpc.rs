@@ -12,9 +12,9 @@ use tonic::metadata::MetadataMap;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Request, Status};
 
-use super::request::{EncodedResource, request};
 use super::{OtlpConfig, OtlpError, USER_AGENT, header_map};
 use crate::export::chain::chain;
+use crate::export::otlp_request::{EncodedResource, request};
 use crate::pipeline::exporter::{BatchExporter, ExportError, ExportFuture, Exported};
 use crate::rpc_status::RpcStatus;
 

@@ -13,9 +13,9 @@ use prost::Message as _;
 use reqwest::{Client, Response, Url};
 
 use super::pause::retry_after;
-use super::request::{EncodedResource, request};
 use super::{OtlpConfig, OtlpError, USER_AGENT, header_map};
 use crate::export::chain::chain;
+use crate::export::otlp_request::{EncodedResource, request};
 use crate::pipeline::exporter::{BatchExporter, ExportError, ExportFuture, Exported};
 use crate::rpc_status::RpcStatus;
 

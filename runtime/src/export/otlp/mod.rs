@@ -7,7 +7,6 @@
 mod grpc;
 mod http;
 mod pause;
-mod request;
 #[cfg(feature = "otlp-tls")]
 mod tls;
 

@@ -37,7 +37,7 @@ fn unknown_exporter_is_an_error_that_lists_the_known_ones() {
     let error = read_with(&given(), &[("TRACING_EXPORTER", "otpl")]).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "TRACING_EXPORTER is `otpl`; expected `console`, `otlp`, `jaeger`, `datadog`, `zipkin`, `database` or `none`, \
+        "TRACING_EXPORTER is `otpl`; expected `console`, `otlp`, `jaeger`, `datadog`, `zipkin`, `database`, `kafka` or `none`, \
          several with commas between"
     );
     assert!(read_with(&given(), &[("OTEL_TRACES_EXPORTER", "console,x")]).is_err());
