@@ -21,12 +21,21 @@ mod warnings;
 use axum::Router;
 use axum::response::{IntoResponse, Response};
 use http::Uri;
+use http::header::RETRY_AFTER;
 
 use super::problem::Problem;
 use super::state::Shared;
 
 pub(super) fn router() -> Router<Shared> {
     Router::new().merge(v1::router()).nest("/api/v3", v3::router()).fallback(unknown)
+}
+
+/// An answer that says when another try is worth it.
+fn later(mut response: Response, after_s: Option<u32>) -> Response {
+    if let Some(seconds) = after_s {
+        response.headers_mut().insert(RETRY_AFTER, seconds.into());
+    }
+    response
 }
 
 async fn unknown(uri: Uri) -> Response {

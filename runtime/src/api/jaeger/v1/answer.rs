@@ -1,14 +1,14 @@
 //! What every answer is wrapped in.
 
 use axum::response::{IntoResponse, Response};
-use http::header::{CONTENT_TYPE, RETRY_AFTER};
+use http::header::CONTENT_TYPE;
 use http::{HeaderValue, StatusCode};
 use opentelemetry::trace::TraceId;
 use serde::Serialize;
 use serde_json::ser::PrettyFormatter;
 
-use crate::api::jaeger::ids;
 use crate::api::jaeger::parameters::Parameters;
+use crate::api::jaeger::{ids, later};
 use crate::api::problem::Problem;
 
 /// What is said of a trace that is not stored.
@@ -95,10 +95,6 @@ impl IntoResponse for Error {
         let error = Fault { code: Some(status.as_u16()), msg: detail.into_owned(), trace_id: None };
         let answer: Answer<()> =
             Answer { data: None, total: 0, limit: 0, offset: 0, errors: Some(vec![error]) };
-        let mut response = json(status, serde_json::to_vec(&answer).unwrap_or_default());
-        if let Some(seconds) = retry_after_s {
-            response.headers_mut().insert(RETRY_AFTER, seconds.into());
-        }
-        response
+        later(json(status, serde_json::to_vec(&answer).unwrap_or_default()), retry_after_s)
     }
 }

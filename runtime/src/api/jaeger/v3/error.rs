@@ -2,9 +2,9 @@
 
 use axum::Json;
 use axum::response::{IntoResponse, Response};
-use http::header::RETRY_AFTER;
 use serde_json::json;
 
+use crate::api::jaeger::later;
 use crate::api::problem::Problem;
 
 /// A request that could not be carried out.
@@ -21,10 +21,6 @@ impl IntoResponse for Error {
     fn into_response(self) -> Response {
         let Problem { status, detail, retry_after_s, .. } = self.0;
         let body = json!({ "error": { "httpCode": status.as_u16(), "message": detail } });
-        let mut response = (status, Json(body)).into_response();
-        if let Some(seconds) = retry_after_s {
-            response.headers_mut().insert(RETRY_AFTER, seconds.into());
-        }
-        response
+        later((status, Json(body)).into_response(), retry_after_s)
     }
 }
