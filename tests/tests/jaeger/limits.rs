@@ -84,6 +84,9 @@ async fn too_many_queries_are_told_to_wait(f: Fixture) {
     assert_eq!((first.status, &first.body["errors"][0]["code"]), (429, &json!(429)));
     let third = ours.get("/api/v3/services").await;
     assert_eq!((third.status, &third.body["error"]["httpCode"]), (429, &json!(429)));
+    for path in ["/api/services", "/api/v3/services"] {
+        assert_eq!(ours.retry_after(path).await.as_deref(), Some("1"), "{path}");
+    }
 }
 
 #[tokio::test]

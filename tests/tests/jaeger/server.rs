@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::Body;
-use http::header::{CONTENT_TYPE, HOST};
+use http::header::{CONTENT_TYPE, HOST, RETRY_AFTER};
 use http::{Method, Request, StatusCode};
 use http_body_util::BodyExt as _;
 use serde_json::Value;
@@ -58,6 +58,13 @@ impl Ours {
     pub(crate) async fn get(&self, path: &str) -> Answer {
         let (status, body) = self.raw(Method::GET, path).await;
         Answer { status: status.as_u16(), body: serde_json::from_slice(&body).unwrap_or(Value::Null) }
+    }
+
+    /// When another try is worth it, as the answer to a path below `/jaeger` has it.
+    pub(crate) async fn retry_after(&self, path: &str) -> Option<String> {
+        let request = Request::get(format!("/jaeger{path}")).header(HOST, "localhost");
+        let response = self.0.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
+        response.headers().get(RETRY_AFTER).map(|seconds| seconds.to_str().unwrap().to_owned())
     }
 
     pub(crate) async fn raw(&self, method: Method, path: &str) -> (StatusCode, Vec<u8>) {
