@@ -94,7 +94,9 @@ impl From<&StoreError> for Problem {
                 StatusCode::GATEWAY_TIMEOUT,
                 "the query was given up after its time limit; ask for a shorter time range",
             ),
-            StoreError::Cursor => Self::new(StatusCode::BAD_REQUEST, error.to_string()),
+            StoreError::TooLarge | StoreError::Cursor => {
+                Self::new(StatusCode::BAD_REQUEST, error.to_string())
+            }
             _ => Self::internal(),
         }
     }

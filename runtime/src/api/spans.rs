@@ -63,7 +63,13 @@ pub(crate) async fn read(
     loop {
         // One more than is wanted tells whether there are more.
         let wanted = limit.saturating_sub(found.spans.len()).saturating_add(1).min(at_once);
-        let some = store.spans(id, after, wanted).await?;
+        let some = match store.spans(id, after, wanted).await {
+            Err(StoreError::TooLarge) if wanted > 1 => {
+                at_once = wanted / 2;
+                continue;
+            }
+            some => some?,
+        };
         let is_end = some.len() < wanted;
         for span in some {
             if found.spans.len() >= limit || (found.bytes >= most_bytes && !found.spans.is_empty()) {

@@ -17,7 +17,7 @@ use super::problem::Problem;
 use super::rest::trace_json;
 use super::state::{Shared, State};
 use crate::diagnostics;
-use crate::store::{Filter, Store, StoreError, StoredSpan, TailCursor};
+use crate::store::{Filter, Store, StoreError, StoredSpan, Tail, TailCursor};
 
 /// How often the store is asked for what other processes wrote.
 const EACH: Duration = Duration::from_secs(1);
@@ -187,9 +187,9 @@ async fn read(state: Shared) {
             inner.cursor
         };
         match step(&state, cursor).await {
-            Ok(found) => {
+            Ok(more) => {
                 was_away = false;
-                is_behind = found == SPANS;
+                is_behind = more;
             }
             Err(error) => {
                 if !was_away {
@@ -202,10 +202,9 @@ async fn read(state: Shared) {
     }
 }
 
-/// Tells of what came after the cursor; how many spans these were.
-async fn step(state: &State, cursor: Option<TailCursor>) -> Result<usize, StoreError> {
-    let tail = state.store.tail(cursor, Filter::new(), SPANS, SETTLE).await?;
-    let found = tail.spans.len();
+/// Tells of what came after the cursor; whether there may be more already.
+async fn step(state: &State, cursor: Option<TailCursor>) -> Result<bool, StoreError> {
+    let (tail, is_behind) = page(&state.store, cursor).await?;
     // Which clients want to hear of which traces; in the order in which the traces were last heard of.
     let traces = by_trace(tail.spans);
     let wanted: Vec<TraceId> = {
@@ -235,7 +234,25 @@ async fn step(state: &State, cursor: Option<TailCursor>) -> Result<usize, StoreE
         *client.shared.passed.lock().unwrap_or_else(PoisonError::into_inner) = tail.cursor;
     }
     inner.cursor = tail.cursor;
-    Ok(found)
+    Ok(is_behind)
+}
+
+/// The next spans, and whether there may be more already.
+pub(super) async fn page(
+    store: &Arc<dyn Store>,
+    cursor: Option<TailCursor>,
+) -> Result<(Tail, bool), StoreError> {
+    let mut limit = SPANS;
+    loop {
+        match store.tail(cursor, Filter::new(), limit, SETTLE).await {
+            Err(StoreError::TooLarge) if limit > 1 => limit /= 2,
+            Ok(tail) => {
+                let more = tail.spans.len() == limit;
+                return Ok((tail, more));
+            }
+            Err(error) => return Err(error),
+        }
+    }
 }
 
 /// Spans by trace, the one heard of last at the end.
@@ -256,11 +273,24 @@ pub(super) async fn told(
     store: &Arc<dyn Store>,
     ids: Vec<TraceId>,
 ) -> Result<HashMap<TraceId, Arc<str>>, StoreError> {
-    if ids.is_empty() {
-        return Ok(HashMap::new());
+    let mut told = HashMap::with_capacity(ids.len());
+    let mut parts = vec![ids];
+    while let Some(mut part) = parts.pop() {
+        if part.is_empty() {
+            continue;
+        }
+        match store.traces(part.clone()).await {
+            Ok(found) => {
+                told.extend(found.into_iter().map(|trace| (trace.trace_id, trace_json(trace).into())));
+            }
+            Err(StoreError::TooLarge) if part.len() > 1 => {
+                parts.push(part.split_off(part.len() / 2));
+                parts.push(part);
+            }
+            Err(error) => return Err(error),
+        }
     }
-    let found = store.traces(ids).await?;
-    Ok(found.into_iter().map(|trace| (trace.trace_id, trace_json(trace).into())).collect())
+    Ok(told)
 }
 
 /// The traces of these spans that a filter means, the one heard of last at the end.

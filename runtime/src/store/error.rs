@@ -57,6 +57,10 @@ pub enum StoreError {
     #[error("the query was given up after its time limit; ask for a shorter time range")]
     TimedOut,
 
+    /// What a query found takes more memory than [`max_answer_bytes`](super::StoreOptions::max_answer_bytes).
+    #[error("the answer would be too large; ask for less at once")]
+    TooLarge,
+
     /// A cursor that no answer of this query contained.
     #[error("the cursor is none that this list gave out")]
     Cursor,

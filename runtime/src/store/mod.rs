@@ -80,7 +80,7 @@ pub type StoreFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>>
 ///
 /// Implemented for PostgreSQL and SQLite by this crate alone; [`open`] gives one. All answers are the same for both.
 /// Each method can fail with [`StoreError::Unavailable`] while the database is away, and queries with
-/// [`StoreError::TimedOut`]. The futures need a tokio runtime with its I/O and timers on.
+/// [`StoreError::TimedOut`] and [`StoreError::TooLarge`]. The futures need a tokio runtime with its I/O and timers on.
 pub trait Store: sealed::Sealed + fmt::Debug + Send + Sync {
     /// Makes the schema, or brings it up to date, and gives its version. Any number of processes may do so at once.
     ///

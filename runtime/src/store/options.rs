@@ -33,6 +33,8 @@ pub struct StoreOptions {
     pub lift: Lift,
     /// After this a query is given up; default 10 s.
     pub query_timeout: Duration,
+    /// Memory that the rows of one query may take; default 256 MiB.
+    pub max_answer_bytes: usize,
 }
 
 /// How much time one partition holds.
@@ -72,6 +74,7 @@ impl StoreOptions {
             index_attributes: false,
             lift: Lift::default(),
             query_timeout: Duration::from_secs(10),
+            max_answer_bytes: 256 << 20,
         }
     }
 
@@ -121,6 +124,13 @@ impl StoreOptions {
     #[must_use]
     pub fn query_timeout(mut self, timeout: Duration) -> Self {
         self.query_timeout = timeout;
+        self
+    }
+
+    /// Memory that the rows of one query may take.
+    #[must_use]
+    pub fn max_answer_bytes(mut self, bytes: usize) -> Self {
+        self.max_answer_bytes = bytes;
         self
     }
 }

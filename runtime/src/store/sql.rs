@@ -2,6 +2,8 @@
 
 use opentelemetry::trace::{SpanId, TraceId};
 
+use super::error::StoreError;
+
 /// Where the two databases differ in their SQL.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Dialect {
@@ -103,6 +105,30 @@ pub(crate) enum Cell {
     Trace([u8; 16]),
 }
 
+/// Rows that come back, up to so many bytes.
+#[derive(Debug)]
+pub(crate) struct Rows {
+    rows: Vec<Row>,
+    bytes_left: usize,
+}
+
+impl Rows {
+    pub(crate) fn up_to(bytes: usize) -> Self {
+        Self { rows: Vec::new(), bytes_left: bytes }
+    }
+
+    /// One row more.
+    pub(crate) fn push(&mut self, row: Row) -> Result<(), StoreError> {
+        self.bytes_left = self.bytes_left.checked_sub(row.weight()).ok_or(StoreError::TooLarge)?;
+        self.rows.push(row);
+        Ok(())
+    }
+
+    pub(crate) fn into_rows(self) -> Vec<Row> {
+        self.rows
+    }
+}
+
 /// One row that came back, read from left to right.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Row {
@@ -112,6 +138,13 @@ pub(crate) struct Row {
 impl Row {
     pub(crate) fn new(cells: Vec<Cell>) -> Self {
         Self { cells: cells.into_iter() }
+    }
+
+    /// About what it takes in memory, in bytes.
+    pub(crate) fn weight(&self) -> usize {
+        let cells = self.cells.as_slice();
+        let texts = cells.iter().map(|cell| if let Cell::Text(text) = cell { text.len() } else { 0 });
+        size_of_val(cells) + texts.sum::<usize>()
     }
 
     /// The first number, without going on to the next.

@@ -1,12 +1,18 @@
 //! What no client with good intentions sends.
 
 use serde_json::Value as Json;
+use throughline::api::ApiOptions;
 use throughline_tests::store::{Fixture, begin, rows, span};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::support::{Server, hex, numbers};
 
-crate::on_both!(no_text_becomes_sql, hostile_values_come_back_as_they_are, broken_requests_break_nothing,);
+crate::on_both!(
+    no_text_becomes_sql,
+    hostile_values_come_back_as_they_are,
+    broken_requests_break_nothing,
+    spans_of_any_size_are_read_a_few_at_a_time
+);
 
 const TEXTS: [&str; 10] = [
     "'; drop table execution_traces; --",
@@ -105,4 +111,20 @@ async fn broken_requests_break_nothing(f: Fixture) {
         assert!(!answer.contains("evil") || answer.starts_with("HTTP/1.1 403"), "{answer}");
     }
     server.get("/api/services").await.json();
+}
+
+/// The store gives out 1 MiB at once, and each span has a tenth of that.
+async fn spans_of_any_size_are_read_a_few_at_a_time(f: Fixture) {
+    let large = |trace, id| span(trace, id, 0, begin()).attribute("text", "x".repeat(100_000));
+    f.store
+        .write(rows((1..=40).map(|id| large(1, id)).chain((2..=30).map(|trace| large(trace, 1)))))
+        .await
+        .unwrap();
+    let store = f.open(|options| options.max_answer_bytes(1 << 20));
+    let server = Server::with(&store, ApiOptions::new()).await;
+    let spans = server.get(&format!("/api/traces/{}/spans", hex(1))).await.json();
+    assert_eq!(spans.as_array().unwrap().len(), 40);
+    let problem = server.get("/api/traces/").await.problem(400);
+    assert!(problem["detail"].as_str().unwrap().contains("ask for less"), "{problem}");
+    assert_eq!(server.list("page_size=5").await.len(), 5);
 }

@@ -16,6 +16,7 @@ crate::on_both!(
     who_does_not_keep_up_is_told_how_many_were_missed,
     there_are_as_many_clients_as_are_allowed,
     server_that_ends_ends_its_streams,
+    large_spans_do_not_stop_the_live_tail,
 );
 
 /// A server, and the value that tells it of new spans.
@@ -203,4 +204,21 @@ async fn server_that_ends_ends_its_streams(f: Fixture) {
     api.end_streams();
     assert_eq!(events.block().await, None);
     server.get("/api/traces/stream").await.problem(503);
+}
+
+/// The store gives out 1 MiB at once, and each span has a tenth of that.
+async fn large_spans_do_not_stop_the_live_tail(f: Fixture) {
+    let small = Fixture { url: f.url.clone(), store: f.open(|options| options.max_answer_bytes(1 << 20)) };
+    let (api, server) = start(&small, ApiOptions::new()).await;
+    let events = Events::open(&server, "", None).await;
+    let last_id = events.last_id.clone();
+    let large = (1..=30).map(|trace| news(trace, 1).attribute("text", "x".repeat(100_000)));
+    f.store.write(rows(large)).await.unwrap();
+    api.committed();
+    for mut events in [events, Events::open(&server, "", last_id.as_deref()).await] {
+        let mut seen = BTreeSet::new();
+        while seen.len() < 30 {
+            seen.insert(events.next().await.data["trace_id"].to_string());
+        }
+    }
 }

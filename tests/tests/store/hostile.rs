@@ -1,6 +1,6 @@
 use opentelemetry::trace::{Event, TraceId};
 use opentelemetry::{Key, KeyValue};
-use throughline::store::{Filter, Page};
+use throughline::store::{Filter, Page, StoreError};
 
 use crate::support::{Fixture, begin, ids, rows, same, span};
 
@@ -8,7 +8,8 @@ crate::on_both!(
     hostile_texts_are_texts,
     nul_becomes_the_replacement_character,
     megabyte_attributes_are_kept,
-    long_names_are_cut_and_found
+    long_names_are_cut_and_found,
+    answers_that_are_too_large_are_refused,
 );
 
 const HOSTILE: [&str; 8] = [
@@ -104,4 +105,14 @@ async fn long_names_are_cut_and_found(f: Fixture) {
     let found =
         f.store.list(Filter::new().operation(kept.operation_name).service(kept.service_name), Page::first(9));
     assert_eq!(ids(&found.await.unwrap()), [1]);
+}
+
+async fn answers_that_are_too_large_are_refused(f: Fixture) {
+    let spans = (1..=40_u64).map(|id| span(1, id, 0, begin()).attribute("text", "x".repeat(100_000)));
+    f.store.write(rows(spans)).await.unwrap();
+    let store = f.open(|options| options.max_answer_bytes(1 << 20));
+    let id = TraceId::from(1_u128);
+    assert!(matches!(store.spans(id, None, 40).await, Err(StoreError::TooLarge)));
+    assert_eq!(store.spans(id, None, 5).await.unwrap().len(), 5, "less is answered, and the store goes on");
+    assert_eq!(f.store.spans(id, None, 40).await.unwrap().len(), 40);
 }

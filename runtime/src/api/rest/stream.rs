@@ -18,14 +18,11 @@ use super::openapi::{Busy, Refused};
 use crate::api::params::Params;
 use crate::api::problem::Problem;
 use crate::api::state::Shared;
-use crate::api::tail::{Tailed, Told, matching, told};
+use crate::api::tail::{Tailed, Told, matching, page, told};
 use crate::store::{Filter, TailCursor};
 
 /// A comment after so much silence keeps proxies from closing the connection.
 const SILENCE: Duration = Duration::from_secs(15);
-
-/// Spans that are read at once to go on where a client was before.
-const SPANS: usize = 500;
 
 /// Traces as they get new spans, as server-sent events. An event `trace` has a `Trace`; the id of an event is the place to go
 /// on from, which browsers send as `Last-Event-ID` when they come again: what was stored in the 15 minutes before is then told
@@ -109,24 +106,23 @@ impl Events {
     async fn past(&mut self, after: TailCursor) -> Option<()> {
         // Not by the filter: the store's places are those of all spans.
         let asked = self.filter.clone();
-        let page = self
+        let found = self
             .shared
             .query(move |store| async move {
-                let page = store.tail(Some(after), Filter::new(), SPANS, Duration::from_secs(1)).await?;
-                let is_end = page.spans.len() < SPANS;
+                let (page, more) = page(&store, Some(after)).await?;
                 let ids = matching(page.spans, &asked);
                 let told = told(&store, ids.clone()).await?;
                 let traces: Vec<_> = ids.iter().filter_map(|id| told.get(id).cloned()).collect();
-                Ok((traces, page.cursor, is_end))
+                Ok((traces, page.cursor, more))
             })
             .await;
-        let (traces, cursor, is_end) = page.ok()?;
+        let (traces, cursor, more) = found.ok()?;
         let last = traces.len();
         for (index, json) in (1..).zip(traces) {
             let at = if index == last { cursor } else { Some(after) };
             self.ready.push_back(event(&Told::Trace { json, at }));
         }
-        self.after = if is_end { None } else { cursor };
+        self.after = if more { cursor } else { None };
         Some(())
     }
 }

@@ -131,8 +131,11 @@ impl Backend for Postgres {
     async fn rows(&self, sql: Sql) -> Result<Vec<Row>, StoreError> {
         self.ready().await?;
         let client = self.readers.get().await?;
-        let rows = rows::rows(&client, &sql).await;
-        client.put_back();
+        let rows = rows::rows(&client, &sql, self.options.max_answer_bytes).await;
+        // Else the rest of a large answer would still come.
+        if !matches!(rows, Err(StoreError::TooLarge)) {
+            client.put_back();
+        }
         rows
     }
 

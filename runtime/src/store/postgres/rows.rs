@@ -1,19 +1,24 @@
 //! Queries. Unnamed statements with their types told: they pass a pooler that gives each transaction another connection.
 
+use std::pin::pin;
+
+use futures_util::StreamExt as _;
 use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, Row as PostgresRow};
 
 use super::connection::failed;
 use super::values::{Time, Uuid};
 use crate::store::error::StoreError;
-use crate::store::sql::{Cell, Param, Row, Sql};
+use crate::store::sql::{Cell, Param, Row, Rows, Sql};
 
-pub(super) async fn rows(client: &Client, sql: &Sql) -> Result<Vec<Row>, StoreError> {
-    let values: Vec<(Box<dyn ToSql + Sync + Send>, Type)> = sql.params.iter().map(value).collect();
-    let params: Vec<(&(dyn ToSql + Sync), Type)> =
-        values.iter().map(|(value, kind)| (&**value as &(dyn ToSql + Sync), kind.clone())).collect();
-    let rows = client.query_typed(&sql.text, &params).await.map_err(failed)?;
-    rows.iter().map(|row| read(row).map_err(failed)).collect()
+pub(super) async fn rows(client: &Client, sql: &Sql, most_bytes: usize) -> Result<Vec<Row>, StoreError> {
+    let found = client.query_typed_raw(&sql.text, sql.params.iter().map(value)).await.map_err(failed)?;
+    let mut found = pin!(found);
+    let mut rows = Rows::up_to(most_bytes);
+    while let Some(row) = found.next().await {
+        rows.push(row.and_then(|row| read(&row)).map_err(failed)?)?;
+    }
+    Ok(rows.into_rows())
 }
 
 fn value(param: &Param) -> (Box<dyn ToSql + Sync + Send>, Type) {

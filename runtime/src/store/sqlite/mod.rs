@@ -109,11 +109,11 @@ impl Backend for Sqlite {
 
     async fn rows(&self, sql: Sql) -> Result<Vec<Row>, StoreError> {
         self.ready().await?;
-        let timeout = self.options.query_timeout;
+        let (timeout, most_bytes) = (self.options.query_timeout, self.options.max_answer_bytes);
         self.readers
             .run(move |connection| {
                 rows::limit(connection, timeout).map_err(failed)?;
-                rows::rows(connection, &sql)
+                rows::rows(connection, &sql, most_bytes)
             })
             .await
     }

@@ -7,7 +7,7 @@ use rusqlite::{Connection, Row as SqliteRow, ToSql, params_from_iter};
 
 use super::connection::failed;
 use crate::store::error::StoreError;
-use crate::store::sql::{Cell, Param, Row, Sql};
+use crate::store::sql::{Cell, Param, Row, Rows, Sql};
 
 impl ToSql for Param {
     fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
@@ -20,12 +20,19 @@ impl ToSql for Param {
     }
 }
 
-pub(super) fn rows(connection: &mut Connection, sql: &Sql) -> Result<Vec<Row>, StoreError> {
+pub(super) fn rows(
+    connection: &mut Connection,
+    sql: &Sql,
+    most_bytes: usize,
+) -> Result<Vec<Row>, StoreError> {
     let mut statement = connection.prepare_cached(&sql.text).map_err(failed)?;
     let columns = statement.column_count();
-    let rows =
-        statement.query_map(params_from_iter(&sql.params), |row| read(row, columns)).map_err(failed)?;
-    rows.collect::<rusqlite::Result<Vec<Row>>>().map_err(failed)
+    let mut found = statement.query(params_from_iter(&sql.params)).map_err(failed)?;
+    let mut rows = Rows::up_to(most_bytes);
+    while let Some(row) = found.next().map_err(failed)? {
+        rows.push(read(row, columns).map_err(failed)?)?;
+    }
+    Ok(rows.into_rows())
 }
 
 fn read(row: &SqliteRow<'_>, columns: usize) -> rusqlite::Result<Row> {
