@@ -67,10 +67,13 @@ impl Serve {
     ///
     /// If it does not start.
     pub fn with(database: &str, more: &[&str], change: impl FnOnce(&mut Command)) -> Self {
-        let any = "127.0.0.1:0";
-        let addresses = ["--listen", any, "--listen-http", any, "--listen-grpc", any];
         let mut command = command(&["serve", "--database", database]);
-        command.args(addresses).args(more).stdout(Stdio::piped());
+        for flag in ["--listen", "--listen-http", "--listen-grpc"] {
+            if !more.contains(&flag) {
+                command.args([flag, "127.0.0.1:0"]);
+            }
+        }
+        command.args(more).stdout(Stdio::piped());
         change(&mut command);
         let mut child = command.spawn().expect("the program");
         let mut output = BufReader::new(child.stdout.take().expect("a pipe"));

@@ -23,8 +23,8 @@ use crate::store::{Lift, StoredSpan};
 /// Spans that are stored at once, as far as they are there already.
 const MOST_SPANS: usize = 8_192;
 
-/// Bytes of messages in one batch.
-const MOST_BYTES: usize = 16 << 20;
+/// Bytes of messages in one batch: little enough that it finds room beside what comes over the network.
+const MOST_BYTES: usize = 4 << 20;
 
 /// Between two attempts to store: from this, doubling, to that.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(10));

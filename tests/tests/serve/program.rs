@@ -127,6 +127,23 @@ fn nobody_is_let_in_from_other_machines_by_accident() {
     assert!(told.contains("THROUGHLINE_API_TOKEN") && told.contains("--insecure"), "{told}");
 }
 
+#[tokio::test]
+async fn foreign_names_are_refused_on_loopback_and_taken_beyond() {
+    let asked = async |serve: &Serve, name: &str| {
+        let request = reqwest::Client::new().get(serve.api("/api/services")).header("host", name);
+        request.send().await.unwrap().status().as_u16()
+    };
+    let folder = Folder::new();
+    let serve = Serve::start(&folder.url(), &[]);
+    assert_eq!((asked(&serve, "localhost").await, asked(&serve, "evil.example").await), (200, 403));
+    let serve = Serve::start(&folder.url(), &["--insecure", "--listen-http", "0.0.0.0:0"]);
+    assert!(serve.greeting.contains("EVERYBODY"), "{}", serve.greeting);
+    assert_eq!(asked(&serve, "throughline:16690").await, 200);
+    let names = ["--insecure", "--listen-http", "0.0.0.0:0", "--host", "traces.example"];
+    let serve = Serve::start(&folder.url(), &names);
+    assert_eq!((asked(&serve, "traces.example").await, asked(&serve, "evil.example").await), (200, 403));
+}
+
 #[test]
 fn port_that_is_taken_is_told_with_the_flag() {
     let folder = Folder::new();
