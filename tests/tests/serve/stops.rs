@@ -82,7 +82,9 @@ async fn connections_that_are_kept_open_do_not_keep_the_program() {
     let grpc = tonic::transport::Endpoint::from_shared(serve.otlp_grpc().to_owned()).unwrap();
     let channel = grpc.connect().await.unwrap();
     let silent = tokio::net::TcpStream::connect(serve.otlp_http().split('/').nth(2).unwrap()).await.unwrap();
+    let mut tail = client.get(serve.api("/api/traces/stream")).send().await.unwrap();
     serve.signal("INT");
+    while tail.chunk().await.expect("its end is no error").is_some() {}
     let status = tokio::task::spawn_blocking(move || serve.wait()).await.unwrap();
     assert!(status.success(), "{status}");
     drop((client, channel, silent));
