@@ -1,7 +1,7 @@
 //! Rows G1 to G5: groups whose members come and go, with and without saying so.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
@@ -221,28 +221,25 @@ alone! {
     /// G5, K-12: the poll thread is held up for longer than the interval, and so is every handler: nothing polls. The
     /// group goes on without the member, which joins again; what its handlers finish late does not count.
     async fn g5_a_member_that_does_not_poll_joins_again() within 100 {
-        super::hold::install();
         let mut load = Load::start(Protocol::CooperativeSticky, 6);
         let number = load.next_member();
         let mut config = load.config(number);
         config.set("max.poll.interval.ms", "1500");
-        let hold = Arc::new(AtomicBool::new(false));
-        let held = Arc::clone(&hold);
+        let (hold, slow_ones) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
+        let (held, begun) = (Arc::clone(&hold), Arc::clone(&slow_ones));
         let slow = move |_, _| {
-            if held.load(Ordering::Relaxed) { How::TakesTime(Duration::from_secs(6)) } else { How::Handles }
+            if !held.load(Ordering::Relaxed) {
+                return How::Handles;
+            }
+            begun.fetch_add(1, Ordering::Relaxed);
+            How::TakesTime(Duration::from_secs(6))
         };
         let member = load.member_of(config, number, false, slow, |consumer| consumer);
         load.produce(8, PAUSE);
         load.flows(100).await;
         hold.store(true, Ordering::Relaxed);
-        load.until("every partition has a handler", || member.health().in_flight == 6).await;
-        super::hold::hold_up(Duration::from_secs(3));
-        load.until("the poll thread is held up", || {
-            // A connection that ends is worth a line.
-            load.proxy().reset();
-            !super::hold::is_pending()
-        })
-        .await;
+        load.until("every partition has a slow handler", || slow_ones.load(Ordering::Relaxed) == 6).await;
+        member.hold_polls(Duration::from_secs(3));
         load.until("it is not live", || !member.health().live).await;
         hold.store(false, Ordering::Relaxed);
         load.until("it has lost its partitions", || load.checker.records().generations() > 6).await;
@@ -258,5 +255,29 @@ alone! {
         let judged = load.judged(Order::Partition, vec![member]).await;
         let report = &judged.reports[0];
         assert!(report.rebalances >= 4 && report.late_results > 0, "{report:?}");
+    }
+
+    /// K-4: a logger that blocks holds up no poll, and nobody's records.
+    async fn g5_a_logger_that_blocks_holds_up_nothing() within 100 {
+        super::hold::install();
+        let mut load = Load::start(Protocol::CooperativeSticky, 6);
+        load.produce(8, PAUSE);
+        let member = busy_member(&load);
+        load.flows(100).await;
+        super::hold::hold_up(Duration::from_secs(20));
+        load.until("the logger blocks", || {
+            // A connection that ends is worth a line.
+            load.proxy().reset();
+            !super::hold::is_pending()
+        })
+        .await;
+        // As long as the fault lasts.
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        load.flows(200).await;
+        let polled = member.health().last_poll_age_ms;
+        assert!(polled < 2_000, "polled {polled} ms ago");
+        assert!(super::hold::is_holding(), "it polled while the logger was blocked");
+        super::hold::let_go();
+        let _ = load.judged(Order::Partition, vec![member]).await;
     }
 }

@@ -1,13 +1,24 @@
-//! Holds up the runner's poll thread where a program of the user's could: in the logger that librdkafka's lines go to.
+//! A logger that blocks, where librdkafka's lines go to.
 
 use std::sync::Mutex;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use log::{LevelFilter, Log, Metadata, Record};
 
-/// How long the next line takes.
-static HOLD: Mutex<Option<Duration>> = Mutex::new(None);
+#[derive(Clone, Copy)]
+enum Hold {
+    No,
+    /// The next line of a runner takes at most so long.
+    Next(Duration),
+    Until(Instant),
+}
+
+static HOLD: Mutex<Hold> = Mutex::new(Hold::No);
+
+fn now() -> Hold {
+    *HOLD.lock().unwrap()
+}
 
 struct Holds;
 
@@ -17,10 +28,12 @@ impl Log for Holds {
     }
 
     fn log(&self, _: &Record<'_>) {
-        if thread::current().name() == Some("throughline-kafka-poll") {
-            let held = HOLD.lock().unwrap().take();
-            if let Some(time) = held {
-                thread::sleep(time);
+        let is_of_a_runner =
+            thread::current().name().is_some_and(|name| name.starts_with("throughline-kafka"));
+        if let (true, Hold::Next(time)) = (is_of_a_runner, now()) {
+            *HOLD.lock().unwrap() = Hold::Until(Instant::now() + time);
+            while is_holding() {
+                thread::sleep(Duration::from_millis(10));
             }
         }
     }
@@ -34,12 +47,21 @@ pub(crate) fn install() {
     log::set_max_level(LevelFilter::Info);
 }
 
-/// The next line of the poll thread takes so long.
+/// The next line of a runner takes so long, or until it is let go.
 pub(crate) fn hold_up(time: Duration) {
-    *HOLD.lock().unwrap() = Some(time);
+    *HOLD.lock().unwrap() = Hold::Next(time);
+}
+
+pub(crate) fn let_go() {
+    *HOLD.lock().unwrap() = Hold::No;
 }
 
 /// Whether a line is waited for.
 pub(crate) fn is_pending() -> bool {
-    HOLD.lock().unwrap().is_some()
+    matches!(now(), Hold::Next(_))
+}
+
+/// Whether a line blocks.
+pub(crate) fn is_holding() -> bool {
+    matches!(now(), Hold::Until(until) if Instant::now() < until)
 }

@@ -246,7 +246,7 @@ pub(super) fn before_leaving(engine: &Engine, until: Instant) -> bool {
     }
     engine.counters.add(Count::CommitTimeout, 1);
     super::metrics::happened(Count::CommitTimeout, engine);
-    crate::diagnostics::warn(format_args!(
+    engine.lines.warn(format_args!(
         "the commit before partitions are given up did not end in time; their last records will be delivered again"
     ));
     false

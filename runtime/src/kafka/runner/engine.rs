@@ -20,10 +20,10 @@ use super::error::{CommitError, RunError};
 use super::errors;
 use super::generation::Generation;
 use super::health::State;
+use super::lines::Lines;
 use super::owned::Owned;
 use super::settings::{Commit, Concurrency, EngineSettings};
 use super::work::Job;
-use crate::diagnostics;
 
 /// What the last commit gets when the runtime is gone.
 const COMMIT_TIME: Duration = Duration::from_secs(5);
@@ -41,6 +41,7 @@ pub(super) struct Engine {
     constants: Constants,
     pub(super) runtime: Handle,
     pub(super) counters: Counters,
+    pub(super) lines: Lines,
     /// Records in lanes, with `by_key` and with batches.
     pub(super) in_flight: Bound,
     /// Partitions whose handler runs.
@@ -96,6 +97,7 @@ impl Engine {
         config: &ClientConfig,
         runtime: Handle,
         commits: mpsc::Sender<Request>,
+        lines: Lines,
     ) -> Self {
         let at_once = match settings.concurrency {
             Concurrency::PerPartition(partitions) => partitions,
@@ -108,6 +110,7 @@ impl Engine {
             constants: Constants::of(config),
             runtime,
             counters: Counters::default(),
+            lines,
             in_flight: Bound::new(settings.max_in_flight),
             gate: Bound::new(at_once),
             owned: Owned::default(),
@@ -364,7 +367,7 @@ impl Engine {
     pub(super) fn offset_reset(&self, topic: &str, what: impl fmt::Display) {
         self.counters.add(Count::OffsetReset, 1);
         super::metrics::counted(Count::OffsetReset, 1, topic, self);
-        diagnostics::warn(format_args!("topic {}: {what}", topic.escape_debug()));
+        self.lines.warn(format_args!("topic {}: {what}", topic.escape_debug()));
     }
 
     /// A task was dropped that had not ended, which only the end of its runtime does.

@@ -370,7 +370,7 @@ impl Generation {
 
     /// Nothing starts any more until the partition is assigned again.
     pub(super) fn halt(&self, reason: String) {
-        crate::diagnostics::warn(format_args!(
+        self.engine.lines.warn(format_args!(
             "partition {} of {} is halted: {}",
             self.partition,
             self.topic.escape_debug(),

@@ -13,7 +13,7 @@
 //! | `generation`, `owned`, `tracker`, `commit` | one acquisition of a partition, all of them, the watermark, the one commit path |
 //! | `beginning` | when the tasks of partitions that come back begin |
 //! | `partition`, `turn`, `lanes`, `bound` | the tasks that take and handle records |
-//! | `engine`, `constants`, `counters`, `statistics`, `metrics`, `signal` | what they share, count and tell |
+//! | `engine`, `constants`, `counters`, `statistics`, `metrics`, `lines`, `signal` | what they share, count and tell |
 
 mod attempt;
 mod beginning;
@@ -35,6 +35,7 @@ mod handling;
 mod health;
 mod input;
 mod lanes;
+mod lines;
 mod metrics;
 mod owned;
 mod partition;

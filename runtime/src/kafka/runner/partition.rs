@@ -80,7 +80,7 @@ async fn succeed(generation: &Arc<Generation>, offset: i64) -> Option<Arc<Genera
         return None;
     }
     let next = generation.engine().owned.succeed(generation)?;
-    crate::diagnostics::info(format_args!(
+    generation.engine().lines.info(format_args!(
         "partition {} of {} goes back to offset {offset}: from there on its generation is {}",
         generation.partition,
         generation.topic.escape_debug(),

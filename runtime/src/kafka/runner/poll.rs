@@ -18,7 +18,6 @@ use super::health::State;
 use super::pause;
 use super::rebalance::RunnerContext;
 use super::{commit, errors, metrics};
-use crate::diagnostics;
 use crate::kafka::native;
 
 /// How long one poll waits; what the thread is asked waits as long.
@@ -54,7 +53,7 @@ fn until_stopped(engine: &Arc<Engine>, consumer: &Arc<BaseConsumer<RunnerContext
                 consumer.context().assign_anew(consumer);
             }
             if engine.needs_brokers.swap(false, Ordering::Relaxed) {
-                diagnostics::info(format_args!(
+                engine.lines.info(format_args!(
                     "group {}: connected to no broker; the client hears of those of `bootstrap.servers` once more",
                     engine.constants().group.escape_debug()
                 ));
@@ -97,7 +96,7 @@ fn poll(engine: &Arc<Engine>, consumer: &Arc<BaseConsumer<RunnerContext>>) -> u6
         Some(Err(error)) if errors::is_poll_exceeded(&error) => {
             engine.counters.add(Count::PollExceeded, 1);
             metrics::rebalanced(Count::PollExceeded, Duration::ZERO, engine);
-            diagnostics::warn(format_args!(
+            engine.lines.warn(format_args!(
                 "max.poll.interval.ms was exceeded: the group has gone on without this member, which joins again"
             ));
             for generation in engine.owned.all() {

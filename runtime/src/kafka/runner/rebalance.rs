@@ -4,7 +4,6 @@ use std::fmt;
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::{Duration, Instant};
 
-use rdkafka::client::DefaultClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext, RebalanceProtocol};
 use rdkafka::error::{KafkaError, KafkaResult};
@@ -17,7 +16,6 @@ use super::generation::Generation;
 use super::health::State;
 use super::pause::{self, Change};
 use super::{errors, metrics, statistics};
-use crate::diagnostics;
 
 /// What a commit gets after the wait for handlers, as far as `max.poll.interval.ms` allows. librdkafka itself gives up a
 /// commit only after `session.timeout.ms` without a coordinator.
@@ -49,7 +47,7 @@ impl ClientContext for RunnerContext {
         {
             self.engine.offset_reset(topic, message);
         }
-        DefaultClientContext.log(level, fac, message);
+        self.engine.lines.client(level, fac, message);
     }
 
     fn stats_raw(&self, statistics: &[u8]) {
@@ -85,12 +83,12 @@ impl ConsumerContext for RunnerContext {
             _ => return,
         };
         if let Err(error) = done {
-            diagnostics::warn(format_args!("a rebalance failed: {error}"));
+            self.engine.lines.warn(format_args!("a rebalance failed: {error}"));
             self.engine.set_last_error(error.to_string());
         }
         self.engine.counters.add(what, 1);
         metrics::rebalanced(what, begun.elapsed(), &self.engine);
-        diagnostics::info(format_args!(
+        self.engine.lines.info(format_args!(
             "group {}: {} of {} partitions, {} ms",
             self.engine.constants().group.escape_debug(),
             match what {
@@ -149,7 +147,7 @@ impl RunnerContext {
     /// Gives up the partitions that nothing is fetched of, and takes them again, which asks for their offsets again.
     pub(super) fn assign_anew(&self, consumer: &BaseConsumer<Self>) {
         if let Err(error) = self.try_assign_anew(consumer) {
-            diagnostics::warn(format_args!("partitions could not be assigned anew: {error}"));
+            self.engine.lines.warn(format_args!("partitions could not be assigned anew: {error}"));
             self.engine.set_last_error(error.to_string());
         }
     }
@@ -226,7 +224,7 @@ impl RunnerContext {
         let until = begun + limit;
         for generation in gone {
             if !generation.wait_idle(|| until.min(self.engine.deadline())) {
-                diagnostics::warn(format_args!(
+                self.engine.lines.warn(format_args!(
                     "a handler of partition {} of {} runs on after {} ms: its partition is revoked, and its record will be \
                      delivered again",
                     generation.partition,

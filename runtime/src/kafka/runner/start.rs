@@ -14,6 +14,7 @@ use super::engine::Engine;
 use super::error::RunError;
 use super::handle::RunnerHandle;
 use super::lanes::{self, Lanes};
+use super::lines::Lines;
 use super::poll::{self, End};
 use super::rebalance::{RunnerContext, Spawn};
 use super::settings::{Concurrency, EngineSettings, client_config};
@@ -47,7 +48,8 @@ pub(super) fn start<W: Work>(start: &Start, work: W) -> Result<RunnerHandle, Run
         Concurrency::ByKey(count) => Some(Arc::new(Lanes::<W::Item>::new(count))),
         Concurrency::PerPartition(_) | Concurrency::Sequential => None,
     };
-    let engine = Arc::new(Engine::new(settings, &config, runtime.clone(), commits));
+    let lines = Lines::start().map_err(|error| RunError::Start(error.to_string()))?;
+    let engine = Arc::new(Engine::new(settings, &config, runtime.clone(), commits, lines));
     let context = RunnerContext {
         engine: Arc::clone(&engine),
         spawn: spawner(&runtime, &work, lanes.as_ref()),
