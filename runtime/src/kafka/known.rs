@@ -9,9 +9,10 @@ use std::sync::{LazyLock, Mutex, PoisonError};
 use opentelemetry::KeyValue;
 
 use super::attributes;
-use super::consumer::{Said, WORDING};
+use super::consumer::WORDING;
 use super::options::ProcessOptions;
-use crate::span::message::Given;
+use crate::span::limits;
+use crate::span::message::{Given, Word};
 
 /// Handlers times topics whose spans share what they have in common. It is kept for good, so there is an end to it.
 const MOST: usize = 512;
@@ -43,13 +44,14 @@ thread_local! {
 
 static ALL: LazyLock<Mutex<HashMap<Key, &'static Given>>> = LazyLock::new(Mutex::default);
 
-/// Name and attributes of the process span of a message of this topic (kafka.md S-1, A-16). `None`: there are too many
+/// Name and attributes of the process span of a message of this topic (kafka.md S-1, A-16). `constant`: the options stay at
+/// their place and are the same for good. `None`: there are too many
 /// handlers or topics already.
 #[inline]
-pub(super) fn given(options: &Said, topic: &str) -> Option<&'static Given> {
+pub(super) fn given(options: &ProcessOptions, constant: bool, topic: &str) -> Option<&'static Given> {
     let found = KNOWN.try_with(|known| {
         let mut known = known.try_borrow_mut().ok()?;
-        let at = known.iter().position(|known| known.is(options, topic))?;
+        let at = known.iter().position(|known| known.is(options, constant, topic))?;
         if at > 0 {
             // Records come one topic after the other: what was found now is what is looked for next.
             known.swap(0, at);
@@ -58,12 +60,12 @@ pub(super) fn given(options: &Said, topic: &str) -> Option<&'static Given> {
     });
     match found {
         Ok(Some(given)) => Some(given),
-        _ => learn(options, topic),
+        _ => learn(options, constant, topic),
     }
 }
 
 #[cold]
-fn learn(options: &Said, topic: &str) -> Option<&'static Given> {
+fn learn(options: &ProcessOptions, constant: bool, topic: &str) -> Option<&'static Given> {
     let key = Key::of(options, topic);
     let given = {
         let mut all = ALL.lock().unwrap_or_else(PoisonError::into_inner);
@@ -81,7 +83,7 @@ fn learn(options: &Said, topic: &str) -> Option<&'static Given> {
     let _ = KNOWN.try_with(|known| {
         if let Ok(mut known) = known.try_borrow_mut() {
             known.truncate(MOST_OF_A_THREAD - 1);
-            let constant = options.constant().map(ptr::from_ref);
+            let constant = constant.then_some(ptr::from_ref(options));
             known.insert(0, Known { constant, key, given });
         }
     });
@@ -89,12 +91,16 @@ fn learn(options: &Said, topic: &str) -> Option<&'static Given> {
 }
 
 fn make(options: &ProcessOptions, topic: &str) -> &'static Given {
-    let given = Given::new(
-        leaked(name(options, Some(topic))),
-        common(options, Some(topic), |text| Cow::Borrowed(leaked(text))),
-        WORDING,
-    );
-    Box::leak(Box::new(given))
+    let limits = limits::current();
+    let mut words = Vec::with_capacity(10);
+    each(options, Some(topic), |key, value| {
+        let word = match value {
+            Common::Text(text) => Word::Text(limits.cut(leaked(text))),
+            Common::Number(number) => Word::Number(number),
+        };
+        words.push((key, word));
+    });
+    Box::leak(Box::new(Given::new(leaked(name(options, Some(topic))), words, WORDING)))
 }
 
 /// For as long as the program runs; [`MOST`] bounds how much there is of it.
@@ -121,11 +127,10 @@ impl Key {
 
 impl Known {
     #[inline]
-    fn is(&self, options: &Said, topic: &str) -> bool {
-        let is_handler = match (self.constant, options.constant()) {
-            (Some(known), Some(options)) => ptr::eq(known, options),
-            (None, None) => self.says(options),
-            _ => false,
+    fn is(&self, options: &ProcessOptions, constant: bool, topic: &str) -> bool {
+        let is_handler = match self.constant {
+            Some(known) => constant && ptr::eq(known, options),
+            None => !constant && self.says(options),
         };
         is_handler && self.key.topic == topic
     }
@@ -148,45 +153,55 @@ pub(super) fn name(options: &ProcessOptions, topic: Option<&str>) -> Cow<'static
     }
 }
 
-/// kafka.md A-16: what samplers see, but for the partition. `keep` says what becomes of each text.
-pub(super) fn common(
-    options: &ProcessOptions,
-    topic: Option<&str>,
-    keep: impl Fn(Cow<'static, str>) -> Cow<'static, str>,
-) -> Vec<KeyValue> {
+/// kafka.md A-16: what samplers see, but for the partition.
+pub(super) fn common(options: &ProcessOptions, topic: Option<&str>) -> Vec<KeyValue> {
     let mut given = Vec::with_capacity(10);
-    given.extend(attributes::operation(keep(options.operation.clone()), "process"));
-    let mut add = |key, text: Cow<'static, str>| given.push(KeyValue::new(key, keep(text)));
+    each(options, topic, |key, value| {
+        given.push(match value {
+            Common::Text(value) => KeyValue::new(key, value),
+            Common::Number(number) => KeyValue::new(key, number),
+        });
+    });
+    given
+}
+
+enum Common {
+    Text(Cow<'static, str>),
+    Number(i64),
+}
+
+fn each(options: &ProcessOptions, topic: Option<&str>, mut add: impl FnMut(&'static str, Common)) {
+    use attributes as key;
+
+    add(key::SYSTEM, Common::Text("kafka".into()));
+    add(key::OPERATION_NAME, Common::Text(options.operation.clone()));
+    add(key::OPERATION_TYPE, Common::Text("process".into()));
     if let Some(topic) = topic {
-        add(attributes::DESTINATION, Cow::Owned(topic.to_owned()));
+        add(key::DESTINATION, Common::Text(Cow::Owned(topic.to_owned())));
     }
-    for (key, text) in [
-        (attributes::TEMPLATE, &options.template),
-        (attributes::GROUP, &options.group),
-        (attributes::CLIENT_ID, &options.client_id),
-    ] {
+    let named = [
+        (key::TEMPLATE, &options.template),
+        (key::GROUP, &options.group),
+        (key::CLIENT_ID, &options.client_id),
+    ];
+    for (key, text) in named {
         if let Some(text) = text {
-            add(key, text.clone());
+            add(key, Common::Text(text.clone()));
         }
     }
     if let Some((address, port)) = &options.server {
-        add(attributes::SERVER_ADDRESS, address.clone());
-        given.push(KeyValue::new(attributes::SERVER_PORT, i64::from(*port)));
+        add(key::SERVER_ADDRESS, Common::Text(address.clone()));
+        add(key::SERVER_PORT, Common::Number(i64::from(*port)));
     }
-    given
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn said(options: ProcessOptions) -> Said {
-        Said::ThisTime(options)
-    }
-
     #[test]
     fn it_is_made_once_for_a_handler_and_a_topic() {
-        let of = |group, topic| given(&said(ProcessOptions::new().group(group)), topic).unwrap();
+        let of = |group, topic| given(&ProcessOptions::new().group(group), false, topic).unwrap();
         let first = of("a", "orders");
         assert_eq!(first.name(), "process orders");
         assert!(ptr::eq(first, of("a", "orders")));
@@ -195,20 +210,19 @@ mod tests {
         }
         assert!(ptr::eq(first, of("a", "orders")), "the others did not push it out");
         let elsewhere = std::thread::spawn(|| {
-            let options = said(ProcessOptions::new().group("a"));
-            ptr::from_ref(given(&options, "orders").unwrap()) as usize
+            let options = ProcessOptions::new().group("a");
+            ptr::from_ref(given(&options, false, "orders").unwrap()) as usize
         });
         assert_eq!(elsewhere.join().unwrap(), ptr::from_ref(first) as usize, "threads share it");
     }
 
     #[test]
     fn constant_options_are_known_by_their_place() {
-        let options: &'static _ = Box::leak(Box::new(ProcessOptions::new().group("constant")));
-        let constant = Said::Constant(options);
-        let first = given(&constant, "orders").unwrap();
-        assert!(ptr::eq(first, given(&constant, "orders").unwrap()));
-        assert!(ptr::eq(first, given(&said(options.clone()), "orders").unwrap()));
-        assert!(!ptr::eq(first, given(&constant, "invoices").unwrap()));
+        let options = ProcessOptions::new().group("constant");
+        let first = given(&options, true, "orders").unwrap();
+        assert!(ptr::eq(first, given(&options, true, "orders").unwrap()));
+        assert!(ptr::eq(first, given(&options.clone(), false, "orders").unwrap()));
+        assert!(!ptr::eq(first, given(&options, true, "invoices").unwrap()));
     }
 
     // The bound is of the process, and other tests in it need room: so one handler has one topic over and over here.
@@ -217,7 +231,7 @@ mod tests {
         for round in 0..3 {
             for number in 0..MOST_OF_A_THREAD + 10 {
                 let topic = format!("orders-{number}");
-                let given = given(&said(ProcessOptions::new()), &topic).unwrap();
+                let given = given(&ProcessOptions::new(), false, &topic).unwrap();
                 assert_eq!(given.name(), format!("process {topic}"), "round {round}");
             }
             KNOWN.with_borrow(|known| assert_eq!(known.len(), MOST_OF_A_THREAD));

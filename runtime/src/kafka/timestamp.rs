@@ -5,11 +5,7 @@ use std::time::{Duration, SystemTime};
 /// Milliseconds since the epoch, below zero before it, cut at the ends of `i64`.
 pub(super) fn to_ms(time: SystemTime) -> i64 {
     match time.duration_since(SystemTime::UNIX_EPOCH) {
-        // Not `as_millis`, which works with 128 bits.
-        Ok(after) => i64::try_from(after.as_secs())
-            .ok()
-            .and_then(|seconds| seconds.checked_mul(1_000)?.checked_add(i64::from(after.subsec_millis())))
-            .unwrap_or(i64::MAX),
+        Ok(after) => i64::try_from(after.as_millis()).unwrap_or(i64::MAX),
         Err(before) => {
             // Rounded down like a time after the epoch, so that both read back as the same millisecond.
             let nanos = before.duration().as_nanos();

@@ -76,9 +76,10 @@ impl Converter {
             attributes.extend(value.into_value().map(|value| KeyValue::new(*key, limits.cut_value(value))));
         }
         if let Some((given, details)) = &given {
+            let before = attributes.len();
             given.add_rest(details, &mut attributes);
             if limits.value_length.is_some() {
-                for attribute in &mut attributes {
+                for attribute in attributes.iter_mut().skip(before) {
                     attribute.value = limits.cut_value(attribute.value.clone());
                 }
             }

@@ -158,9 +158,21 @@ impl Era {
         }
     }
 
+    /// The first anchor after a tick. Nearly always the last one: it was taken a moment ago, and what is converted now has
+    /// come since the one before.
+    #[inline]
+    fn after(&self, ticks: u64) -> usize {
+        let count = self.anchors.len();
+        let is_before = |at: usize| self.anchors.get(at).is_some_and(|anchor| anchor.ticks <= ticks);
+        if count >= 2 && is_before(count - 2) {
+            return if is_before(count - 1) { count } else { count - 1 };
+        }
+        self.anchors.partition_point(|anchor| anchor.ticks <= ticks)
+    }
+
     /// Wall and monotonic time of a tick: between its two anchors, or beyond the outermost by the calibrated rate.
     fn interpolate(&self, ticks: u64, ns_per_tick: f64) -> Option<(u64, u64)> {
-        let after = self.anchors.partition_point(|anchor| anchor.ticks <= ticks);
+        let after = self.after(ticks);
         let (base, rate_wall, rate_monotonic) =
             match (self.anchors.get(after.wrapping_sub(1)), self.anchors.get(after)) {
                 (Some(before), Some(next)) => {

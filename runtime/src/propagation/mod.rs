@@ -152,10 +152,10 @@ impl Came {
 fn w3c_parts(propagator: &dyn TextMapPropagator) -> Option<w3c::Parts> {
     let mut parts = w3c::Parts { trace: false, baggage: false };
     let mut state = false;
-    for (index, field) in propagator.fields().enumerate() {
-        if index == 0 && propagator::is_first_of_default(field) {
-            return Some(w3c::Parts { trace: true, baggage: true });
-        }
+    if propagator.fields().next().is_some_and(propagator::is_first_of_default) {
+        return Some(w3c::Parts { trace: true, baggage: true });
+    }
+    for field in propagator.fields() {
         match field {
             w3c::TRACEPARENT => parts.trace = true,
             w3c::TRACESTATE => state = true,

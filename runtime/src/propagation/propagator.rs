@@ -1,5 +1,6 @@
 //! The propagator that set-up registers: the formats of `OTEL_PROPAGATORS` by our own codecs.
 
+use std::borrow::Cow;
 use std::str::FromStr;
 use std::sync::LazyLock;
 
@@ -97,8 +98,7 @@ impl FromStr for Format {
 #[derive(Clone, Debug)]
 pub struct Propagator {
     formats: Vec<Format>,
-    fields: Vec<String>,
-    is_default: bool,
+    fields: Cow<'static, [String]>,
 }
 
 /// The fields of the default formats. All such propagators give these very ones, so that they are known by their place.
@@ -132,8 +132,9 @@ impl Propagator {
                 fields.push((*field).to_owned());
             }
         }
-        let is_default = fields == *DEFAULT_FIELDS;
-        Propagator { formats: unique, fields, is_default }
+        let fields =
+            if fields == *DEFAULT_FIELDS { Cow::Borrowed(DEFAULT_FIELDS.as_slice()) } else { fields.into() };
+        Propagator { formats: unique, fields }
     }
 
     /// The formats, in order.
@@ -201,7 +202,7 @@ impl TextMapPropagator for Propagator {
     }
 
     fn fields(&self) -> FieldIter<'_> {
-        FieldIter::new(if self.is_default { &DEFAULT_FIELDS } else { &self.fields })
+        FieldIter::new(&self.fields)
     }
 }
 

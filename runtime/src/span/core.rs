@@ -19,13 +19,15 @@ use super::live::{Handle, Live, place};
 use super::local::{self, Local};
 use super::message::Details;
 #[cfg(feature = "kafka")]
-use super::message::{Given, Message};
+use super::message::{Given, KeyPlace, Message};
 use super::outcome::Outcome;
 use super::record::{Entry, INLINE, Record, flag};
 use super::side::Side;
 use super::site::Site;
 use super::value::FieldValue;
 use super::{clock, current, exchange};
+#[cfg(feature = "kafka")]
+use crate::propagation::Traceparent;
 
 /// A span of ours from its start to its end.
 #[derive(Debug)]
@@ -189,11 +191,17 @@ impl Core {
         Begun::Done
     }
 
+    #[cfg(feature = "kafka")]
+    pub(super) fn key_place(&self) -> Option<KeyPlace> {
+        let is_told = self.record().is_some_and(|record| record.given.is_some());
+        self.live.filter(|_| is_told).map(|(live, generation)| KeyPlace::new(live, generation))
+    }
+
     /// What [`begin_message`](Self::begin_message) does below a span that is not sampled: nothing records, and the trace
     /// stays unsampled.
     #[cfg(feature = "kafka")]
     #[inline(always)]
-    pub(super) fn begin_unsampled(local: &Local, sender: Found, attach: impl FnOnce(Context)) -> Begun {
+    pub(super) fn begin_unsampled(local: &Local, sender: Traceparent, attach: impl FnOnce(Context)) -> Begun {
         if local.stats().is_none() {
             counters::lost();
             return Begun::Done;
@@ -204,7 +212,9 @@ impl Core {
             } else if Found::by_current(local, cx).span != 0 {
                 Beginning::Slow
             } else {
-                Beginning::Unsampled(cx.with_remote_span_context(sender.to_span_context()))
+                // Not the constant, as above.
+                let sender = sender.to_span_context(TraceState::default());
+                Beginning::Unsampled(cx.with_remote_span_context(sender))
             }
         });
         match beginning {

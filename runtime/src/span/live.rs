@@ -61,6 +61,11 @@ impl Live {
         self.side.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    #[cfg_attr(not(feature = "kafka"), allow(dead_code, reason = "only the keys of messages are told late"))]
+    pub(super) fn is_of(&self, generation: u64) -> bool {
+        self.generation.load(Ordering::Acquire) == generation
+    }
+
     /// Whether anybody wrote to the span.
     #[inline]
     pub(super) fn is_written(&self) -> bool {

@@ -8,6 +8,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use opentelemetry::KeyValue;
 
+use super::live::Live;
+
 /// Longest key that is kept in place, in bytes.
 pub(crate) const KEY_BYTES: usize = 64;
 
@@ -22,6 +24,7 @@ const KEY_LENGTH: u32 = 32;
 const NO_KEY: u64 = 0xff << KEY_LENGTH;
 const TOMBSTONE: u64 = 1 << 40;
 const LINKS_PARENT: u64 = 1 << 41;
+const ATTEMPT: u32 = 48;
 
 /// What a span says about its message.
 #[derive(Clone, Copy, Debug)]
@@ -33,6 +36,8 @@ pub(crate) struct Message<'m> {
     /// At most [`KEY_BYTES`] long, or it is left out.
     pub(crate) key: Option<&'m [u8]>,
     pub(crate) is_tombstone: bool,
+    /// Zero: not told.
+    pub(crate) attempt: u32,
 }
 
 /// The place for it in a live cell. Only the span's owner writes and reads here: the words are atomic because the cell is
@@ -66,7 +71,15 @@ impl Place {
         let length = self.write_key(message.key);
         self.set(OFFSET, message.offset.cast_unsigned());
         self.set(WAITED, message.waited_ms.unwrap_or(u64::MAX));
-        self.set(REST, partition | length | tombstone | links_parent);
+        let attempt = u64::from(u16::try_from(message.attempt).unwrap_or(u16::MAX)) << ATTEMPT;
+        self.set(REST, partition | length | tombstone | links_parent | attempt);
+    }
+
+    /// Tells a key that was not told at the start.
+    pub(super) fn add_key(&self, key: &[u8]) {
+        let Some(rest) = self.0.get(REST) else { return };
+        let others = rest.load(Ordering::Relaxed) & !NO_KEY;
+        rest.store(others | self.write_key(Some(key)), Ordering::Relaxed);
     }
 
     /// Gives the length, where it stands in the word.
@@ -87,6 +100,26 @@ impl Place {
     #[inline]
     pub(super) fn read(&self) -> Details {
         Details(std::array::from_fn(|at| self.0.get(at).map_or(0, |word| word.load(Ordering::Relaxed))))
+    }
+}
+
+/// Where the key of an open span's message is told by whoever learns later how.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct KeyPlace {
+    live: &'static Live,
+    generation: u64,
+}
+
+impl KeyPlace {
+    pub(super) fn new(live: &'static Live, generation: u64) -> Self {
+        Self { live, generation }
+    }
+
+    /// Tells a key of at most [`KEY_BYTES`], unless the span has ended.
+    pub(crate) fn write(self, key: &[u8]) {
+        if self.live.is_of(self.generation) {
+            self.live.message.add_key(key);
+        }
     }
 }
 
@@ -130,6 +163,11 @@ impl Details {
         self.0[REST] & TOMBSTONE != 0
     }
 
+    /// Zero: not told.
+    pub(crate) fn attempt(&self) -> u64 {
+        self.0[REST] >> ATTEMPT
+    }
+
     /// The key, if there is one and it is UTF-8.
     pub(crate) fn key(&self) -> Option<String> {
         let length = usize::try_from((self.0[REST] >> KEY_LENGTH) & 0xff).ok()?;
@@ -145,8 +183,25 @@ impl Details {
 #[derive(Debug)]
 pub(crate) struct Given {
     name: &'static str,
-    attributes: Vec<KeyValue>,
+    attributes: Vec<(&'static str, Word)>,
     wording: Wording,
+}
+
+/// A value that many spans have in common. A `KeyValue` made of it costs half of the copy of one.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Word {
+    Text(&'static str),
+    Number(i64),
+}
+
+impl Word {
+    #[inline]
+    fn with_key(self, key: &'static str) -> KeyValue {
+        match self {
+            Word::Text(text) => KeyValue::new(key, text),
+            Word::Number(number) => KeyValue::new(key, number),
+        }
+    }
 }
 
 /// Puts into words what a record tells of its message: `at_start` what samplers see, `later` the rest.
@@ -157,8 +212,7 @@ pub(crate) struct Wording {
 }
 
 impl Given {
-    /// Values of these attributes are best `&'static str`: each span gets a copy.
-    pub(crate) fn new(name: &'static str, attributes: Vec<KeyValue>, wording: Wording) -> Self {
+    pub(crate) fn new(name: &'static str, attributes: Vec<(&'static str, Word)>, wording: Wording) -> Self {
         Self { name, attributes, wording }
     }
 
@@ -173,7 +227,7 @@ impl Given {
 
     /// Adds what a sampler sees of the message.
     pub(crate) fn add_start(&self, details: &Details, to: &mut Vec<KeyValue>) {
-        to.extend_from_slice(&self.attributes);
+        to.extend(self.attributes.iter().map(|(key, word)| word.with_key(key)));
         (self.wording.at_start)(details, to);
     }
 
@@ -189,7 +243,8 @@ mod tests {
 
     fn through(key: Option<&[u8]>) -> Details {
         let place = Place::new();
-        let message = Message { partition: 3, offset: 42, waited_ms: Some(7), key, is_tombstone: true };
+        let message =
+            Message { partition: 3, offset: 42, waited_ms: Some(7), key, is_tombstone: true, attempt: 5 };
         place.write(&Message { key: Some(&[b'x'; KEY_BYTES]), ..message }, true);
         place.write(&message, false);
         place.read()
@@ -202,7 +257,7 @@ mod tests {
             let details = through(Some(key.as_bytes()));
             assert_eq!(details.key(), Some(key));
             assert_eq!((details.partition(), details.offset(), details.waited_ms()), (3, 42, Some(7)));
-            assert!(details.is_tombstone() && !details.links_parent());
+            assert!(details.is_tombstone() && !details.links_parent() && details.attempt() == 5);
         }
     }
 
@@ -216,12 +271,21 @@ mod tests {
     #[test]
     fn what_is_unknown_stays_unknown() {
         let place = Place::new();
-        place.write(
-            &Message { partition: -1, offset: -1, waited_ms: None, key: None, is_tombstone: false },
-            true,
-        );
+        let message = Message {
+            partition: -1,
+            offset: -1,
+            waited_ms: None,
+            key: None,
+            is_tombstone: false,
+            attempt: 0,
+        };
+        place.write(&message, true);
         let details = place.read();
         assert_eq!((details.partition(), details.offset(), details.waited_ms()), (-1, -1, None));
-        assert!(!details.is_tombstone() && details.links_parent());
+        assert!(!details.is_tombstone() && details.links_parent() && details.attempt() == 0);
+        assert_eq!(details.key(), None);
+        place.add_key(b"late");
+        assert_eq!(place.read().key().as_deref(), Some("late"));
+        assert_eq!((place.read().partition(), place.read().links_parent()), (-1, true));
     }
 }

@@ -14,7 +14,7 @@ use super::leaf::{EnteredLeaf, Leaf, active_span};
 use super::live::place;
 use super::local;
 #[cfg(feature = "kafka")]
-use super::message::{Given, Message};
+use super::message::{Given, KeyPlace, Message};
 use super::options::Options;
 use super::outcome::Outcome;
 use super::record::flag;
@@ -95,6 +95,12 @@ impl OwnedSpan {
         if let Some(side) = self.core.side() {
             side.add_link_to(to);
         }
+    }
+
+    /// Where the key of the message is told, if this is the span of one; until the span ends.
+    #[cfg(feature = "kafka")]
+    pub(crate) fn key_place(&self) -> Option<KeyPlace> {
+        self.core.key_place()
     }
 
     /// Ends the span now, with the outcome that it has.
@@ -317,7 +323,7 @@ pub(crate) fn open_unsampled(span: &mut OwnedSpan, sender: Traceparent) -> Optio
     if sampler::current_state() != state::ON {
         return None;
     }
-    let begun = local::with(|local| Core::begin_unsampled(local, sender.into(), |cx| span.cx = Some(cx)));
+    let begun = local::with(|local| Core::begin_unsampled(local, sender, |cx| span.cx = Some(cx)));
     if begun == Begun::Slow {
         return None;
     }

@@ -181,7 +181,7 @@ pub(crate) fn enter_unsampled_message(span: &mut Span, sender: Traceparent) -> O
         return None;
     }
     let mut own = None;
-    let begun = local::with(|local| Core::begin_unsampled(local, sender.into(), |cx| own = Some(cx)));
+    let begun = local::with(|local| Core::begin_unsampled(local, sender, |cx| own = Some(cx)));
     *span.guard = own.and_then(attach);
     (begun == Begun::Done).then_some(false)
 }

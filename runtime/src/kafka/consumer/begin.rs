@@ -3,15 +3,14 @@
 use opentelemetry::trace::{Link, SpanContext, TraceContextExt as _};
 use opentelemetry::{Context, KeyValue};
 
-use super::details::{self, WORDING, asked_for, asks_for_more, now_ms, queue_time};
-use super::said::Said;
+use super::details::{self, Asker, WORDING, asked_for, asks_for_more, queue_time};
 use super::structure::{Parent, Structure, is_too_old};
 use crate::kafka::message::ConsumedMessage;
 use crate::kafka::options::{ContextMode, ProcessOptions};
 use crate::kafka::{attributes, known};
 use crate::propagation::{Came, Traceparent};
 use crate::span::message::{Details, Given, Message};
-use crate::span::{self, MessageParent, OfMessage, Options, OwnedSpan, Span};
+use crate::span::{self, MessageParent, OfMessage, Options, OwnedSpan, Span, clock};
 
 /// The first message of a batch, where it stands for all of them.
 pub(super) struct Same<'m, M> {
@@ -85,15 +84,14 @@ impl Begins for OwnedSpan {
     }
 }
 
-/// Begins the process span of a message. True if it records. `with_key`: whether it is the handler that says what is told
-/// of the message; otherwise only what no handler has other words for is told.
+/// Begins the process span of a message. True if it records.
 pub(super) fn single<S: Begins, M: ConsumedMessage + ?Sized>(
     span: &mut S,
     message: &M,
-    options: &Said,
-    with_key: bool,
+    options: &ProcessOptions,
+    asker: Asker,
 ) -> bool {
-    let now_ms = now_ms();
+    let now_ms = clock::wall_ms();
     let came = message.sender().0;
     let plain = match came {
         Came::Only(sender) if is_plain(options, sender, message.timestamp_ms(), now_ms) => Some(sender),
@@ -105,8 +103,9 @@ pub(super) fn single<S: Begins, M: ConsumedMessage + ?Sized>(
     {
         return recording;
     }
-    let told = details::in_place(message, options, now_ms, with_key);
-    let given = known::given(options, options.topic.as_deref().unwrap_or_else(|| message.topic()));
+    let told = details::in_place(message, options, now_ms, asker);
+    let constant = matches!(asker, Asker::Handler { constant: true });
+    let given = known::given(options, constant, options.topic.as_deref().unwrap_or_else(|| message.topic()));
     let quick = match (plain, given) {
         (Some(sender), Some(given)) => span.begin_message(sender, given, &told),
         _ => None,
@@ -127,7 +126,7 @@ pub(super) fn single<S: Begins, M: ConsumedMessage + ?Sized>(
         }
         (None, None) => unknown(span, &told, &came.into_context(), message, options, now_ms),
     };
-    if recording && with_key && asks_for_more(message, options) {
+    if recording && matches!(asker, Asker::Handler { .. }) && asks_for_more(message, options) {
         span.add(asked_for(message, options));
     }
     recording
@@ -193,7 +192,7 @@ fn unknown<S: Begins, M: ConsumedMessage + ?Sized>(
         MessageParent::Other(cx) => cx,
     };
     let topic = options.topic.as_deref().unwrap_or_else(|| message.topic());
-    let mut given = known::common(options, Some(topic), |text| text);
+    let mut given = known::common(options, Some(topic));
     let details = Details::of(told, false);
     (WORDING.at_start)(&details, &mut given);
     let recording = span.begin_with(begin(options, Some(topic), parent, given, links));
@@ -222,7 +221,7 @@ pub(super) fn batch<M: ConsumedMessage>(messages: &[M], options: &ProcessOptions
         _ if ambient.is_valid() => Parent::Ambient,
         _ => Parent::Root,
     };
-    let mut given = known::common(options, topic, |text| text);
+    let mut given = known::common(options, topic);
     given.extend(same_partition.and_then(|message| attributes::partition(message.partition())));
     given.push(KeyValue::new(attributes::BATCH_COUNT, i64::try_from(messages.len()).unwrap_or(i64::MAX)));
     // Baggage of different senders cannot be current at once.
@@ -258,7 +257,7 @@ fn batch_links<M: ConsumedMessage>(
             pick * (count - 1) / (limit - 1) == index
         }
     };
-    let now_ms = now_ms();
+    let now_ms = clock::wall_ms();
     let (mut chosen, mut dropped) = (Vec::with_capacity(count.min(limit)), Vec::new());
     for (index, (message, creation)) in created.into_iter().enumerate() {
         if !kept(index) {

@@ -1,12 +1,10 @@
 //! The attributes of a process span beyond those that its handler and topic fix.
 
-use std::time::SystemTime;
-
 use opentelemetry::KeyValue;
 
 use crate::kafka::message::ConsumedMessage;
 use crate::kafka::options::{KeyText, ProcessOptions};
-use crate::kafka::{attributes, headers, timestamp};
+use crate::kafka::{attributes, headers};
 use crate::span::message::{Details, KEY_BYTES, Message, Wording};
 
 /// How a record's details become attributes.
@@ -24,21 +22,35 @@ fn add_place(details: &Details, to: &mut Vec<KeyValue>) {
         to.push(KeyValue::new(attributes::TOMBSTONE, true));
     }
     to.extend(details.waited_ms().map(queue_time_of));
+    if details.attempt() > 0 {
+        to.push(delivery_attempt(details.attempt()));
+    }
 }
 
-/// What is told of a message in place. `with_key`: not if the handler may have other words for it.
+pub(super) fn delivery_attempt(attempt: u64) -> KeyValue {
+    KeyValue::new(attributes::DELIVERY_ATTEMPT, i64::try_from(attempt).unwrap_or(i64::MAX))
+}
+
+/// Who asks for the span of a message.
+#[derive(Clone, Copy)]
+pub(super) enum Asker {
+    /// A handler of its own. `constant`: its options are the same the next time.
+    Handler { constant: bool },
+    /// The runner, for this attempt. What a handler may have other words for is not told yet.
+    Runner { attempt: u32 },
+}
+
+/// What is told of a message in place.
 pub(super) fn in_place<'m, M: ConsumedMessage + ?Sized>(
     message: &'m M,
     options: &ProcessOptions,
     now_ms: i64,
-    with_key: bool,
+    asker: Asker,
 ) -> Message<'m> {
     let waited_ms = if options.queue_time { queue_ms(message.timestamp_ms(), now_ms) } else { None };
-    let key = match options.key {
-        KeyText::Utf8 { max_bytes } if with_key => {
-            message.key().filter(|key| key.len() <= max_bytes.min(KEY_BYTES))
-        }
-        _ => None,
+    let (key, attempt) = match asker {
+        Asker::Handler { .. } => (short_key(message, options), 0),
+        Asker::Runner { attempt } => (None, attempt),
     };
     Message {
         partition: message.partition(),
@@ -46,6 +58,18 @@ pub(super) fn in_place<'m, M: ConsumedMessage + ?Sized>(
         waited_ms,
         key,
         is_tombstone: message.value_bytes().is_none(),
+        attempt,
+    }
+}
+
+/// The key, if it is told as it is and in place.
+pub(super) fn short_key<'m, M: ConsumedMessage + ?Sized>(
+    message: &'m M,
+    options: &ProcessOptions,
+) -> Option<&'m [u8]> {
+    match options.key {
+        KeyText::Utf8 { max_bytes } => message.key().filter(|key| key.len() <= max_bytes.min(KEY_BYTES)),
+        _ => None,
     }
 }
 
@@ -108,8 +132,4 @@ fn queue_time_of(waited_ms: u64) -> KeyValue {
 pub(super) fn queue_ms(timestamp_ms: Option<i64>, now_ms: i64) -> Option<u64> {
     let waited = now_ms.saturating_sub(timestamp_ms.filter(|ms| *ms > 0)?);
     Some(u64::try_from(waited).unwrap_or(0))
-}
-
-pub(super) fn now_ms() -> i64 {
-    timestamp::to_ms(SystemTime::now())
 }

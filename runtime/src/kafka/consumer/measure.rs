@@ -4,10 +4,11 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use super::begin::Same;
-use super::details::{now_ms, queue_ms};
+use super::details::queue_ms;
 use crate::kafka::message::ConsumedMessage;
 use crate::kafka::metrics::{self, Measure, Measured};
 use crate::kafka::options::ProcessOptions;
+use crate::span::clock;
 
 /// kafka.md M-3, M-4; an attempt that is not the first, or a message that `TracedConsumer` counted, is not counted again.
 pub(super) fn measure_single<M: ConsumedMessage + ?Sized>(
@@ -56,7 +57,7 @@ pub(super) fn measure_batch<M: ConsumedMessage>(
 /// How long a message waited in the broker, unless an attempt before this one said so.
 fn waited<M: ConsumedMessage + ?Sized>(message: &M, options: &ProcessOptions) -> Option<Duration> {
     let is_asked = options.queue_time && !options.counted;
-    is_asked.then(|| queue_ms(message.timestamp_ms(), now_ms()))?.map(Duration::from_millis)
+    is_asked.then(|| queue_ms(message.timestamp_ms(), clock::wall_ms()))?.map(Duration::from_millis)
 }
 
 pub(super) fn measured(options: &ProcessOptions, topic: Option<Cow<'static, str>>) -> Measured<'static> {

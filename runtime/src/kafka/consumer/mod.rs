@@ -52,10 +52,10 @@ use std::borrow::Cow;
 use opentelemetry::{Context, KeyValue};
 
 pub(super) use self::details::WORDING;
-pub(super) use self::said::Said;
 pub use self::said::{ConstantOptions, HandlerOptions};
 
 use self::begin::{Begins, batch, begin, single};
+use self::details::Asker;
 use self::measure::{measure_batch, measure_single, measured};
 use self::structure::Parent;
 use super::message::ConsumedMessage;
@@ -64,6 +64,7 @@ use super::options::{ContextMode, ProcessOptions};
 use super::record::Record;
 use super::runner::running::{self, Claimed};
 use super::{attributes, known};
+use crate::span::message::KeyPlace;
 use crate::span::{self, Options, OwnedSpan, Span};
 
 /// Begins the process span of a synchronous handler. True if it records.
@@ -74,7 +75,7 @@ where
 {
     match running::claim(message, None) {
         Some(claimed) => fill(claimed, measure, Some(message), options),
-        None => begin_single(span, measure, message, options, true),
+        None => begin_single(span, measure, message, options),
     }
 }
 
@@ -86,12 +87,12 @@ where
 {
     match running::claim(message, None) {
         Some(claimed) => fill(claimed, measure, Some(message), options),
-        None => begin_single(span, measure, message, options, true),
+        None => begin_single(span, measure, message, options),
     }
 }
 
 /// Begins span and measurement, whichever of them somebody wants.
-fn begin_single<S, M, O>(span: &mut S, measure: &mut Measure, message: &M, options: O, with_key: bool) -> bool
+fn begin_single<S, M, O>(span: &mut S, measure: &mut Measure, message: &M, options: O) -> bool
 where
     S: Begins,
     M: ConsumedMessage + ?Sized,
@@ -102,10 +103,11 @@ where
         return false;
     }
     let options = options.said();
+    let asker = Asker::Handler { constant: options.is_constant() };
     if measured {
         measure_single(measure, message, &options);
     }
-    on && single(span, message, &options, with_key)
+    on && single(span, message, &options, asker)
 }
 
 /// Begins the process span of a synchronous handler of a batch. True if it records.
@@ -171,7 +173,7 @@ fn begin_any(measure: &mut Measure, options: impl HandlerOptions) -> Option<Opti
             _ if ambient => Parent::Ambient,
             _ => Parent::Root,
         };
-        let given = known::common(&options, topic, |text| text);
+        let given = known::common(&options, topic);
         let links = options.links.clone();
         begin(&options, topic, parent.context(&Context::new(), false), given, links)
     })
@@ -203,17 +205,37 @@ pub(super) fn open_attempt(
     measure: &mut Measure,
     records: &[Record],
     is_batch: bool,
-    options: impl HandlerOptions,
+    options: &ProcessOptions,
+    attempt: u32,
 ) -> bool {
+    let (on, measured) = (span::on(), metrics::is_measured());
     if let ([record], false) = (records, is_batch) {
-        return begin_single(span, measure, record, options, false);
+        if measured {
+            measure_single(measure, record, options);
+        }
+        return on && single(span, record, options, Asker::Runner { attempt });
     }
-    begin_batch(measure, records, options).is_some_and(|begin| span::open_with(span, begin))
+    if measured {
+        measure_batch(measure, records, options);
+    }
+    let recording = on && span::open_with(span, batch(records, options));
+    if recording {
+        span.set_attributes([details::delivery_attempt(u64::from(attempt))]);
+    }
+    recording
 }
 
-/// Records on the current span what no annotated handler has recorded.
-pub(super) fn complete_attempt(record: &Record, options: &ProcessOptions) {
-    span::current::set_attributes(details::chosen(record, options));
+/// Records on the current span what no annotated handler has recorded. `key`: where that span tells its message's key.
+pub(super) fn complete_attempt(record: &Record, options: &ProcessOptions, key: Option<KeyPlace>) {
+    let Some(place) = key else {
+        return span::current::set_attributes(details::chosen(record, options));
+    };
+    if let Some(key) = details::short_key(record, options) {
+        place.write(key);
+    }
+    if details::asks_for_more(record, options) {
+        span::current::set_attributes(details::asked_for(record, options));
+    }
 }
 
 /// Writes what the arguments say to the process span of the runner's attempt (kafka.md section 3.1, `run`). Whose child it

@@ -21,13 +21,9 @@ pub enum Said {
 }
 
 impl Said {
-    /// Those that will be the same.
     #[inline]
-    pub(in crate::kafka) fn constant(&self) -> Option<&'static ProcessOptions> {
-        match self {
-            Said::Constant(options) => Some(options),
-            Said::ThisTime(_) => None,
-        }
+    pub(super) fn is_constant(&self) -> bool {
+        matches!(self, Said::Constant(_))
     }
 
     pub(super) fn into_owned(self) -> ProcessOptions {

@@ -6,8 +6,8 @@ use std::pin::{Pin, pin};
 use std::task::{self, Poll};
 use std::time::Duration;
 
+use opentelemetry::Context;
 use opentelemetry::trace::SpanContext;
-use opentelemetry::{Context, KeyValue};
 use pin_project_lite::pin_project;
 
 use super::extract::{Attempt, Given};
@@ -49,10 +49,10 @@ where
     ) -> Ended {
         let (mut span, mut measure) = (OwnedSpan::idle(&process::PROCESS), Measure::idle());
         let is_batch = H::Input::IS_BATCH;
-        let options = || self.options(attempt, before);
-        if consumer::open_attempt(&mut span, &mut measure, records, is_batch, options) {
-            span.set_attributes([KeyValue::new(attributes::DELIVERY_ATTEMPT, i64::from(attempt.number()))]);
-        }
+        let retried = (attempt.number() > 1 || before.is_some()).then(|| self.retry_options(attempt, before));
+        let options = retried.as_ref().unwrap_or(&self.options);
+        consumer::open_attempt(&mut span, &mut measure, records, is_batch, options, attempt.number());
+        let key = span.key_place();
         let (context, cx) = (span.span_context(), span.context().cloned());
         let offset = records.first().and_then(Record::offset).unwrap_or(-1);
         let topic = &job.generation.topic;
@@ -64,7 +64,7 @@ where
             if let ([record], false, false) = (records, is_batch, left.filled)
                 && current::is_recording()
             {
-                consumer::complete_attempt(record, &self.options);
+                consumer::complete_attempt(record, &self.options, key);
             }
             let (failure, is_acknowledged) = result.err()?;
             let next = match failure.next(&self.policy, attempt.number()) {
@@ -86,7 +86,7 @@ where
         Ended { failed: failed.await, span: context, cx }
     }
 
-    fn options(&self, attempt: Attempt, before: Option<&SpanContext>) -> ProcessOptions {
+    fn retry_options(&self, attempt: Attempt, before: Option<&SpanContext>) -> ProcessOptions {
         let mut options = self.options.clone();
         // kafka.md M-3: once per delivery.
         options.counted |= attempt.number() > 1;
