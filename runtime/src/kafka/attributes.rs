@@ -7,6 +7,7 @@ use opentelemetry::KeyValue;
 use rdkafka::config::ClientConfig;
 
 use super::options::KeyText;
+use crate::span::message::KEY_BYTES;
 
 pub(super) const SYSTEM: &str = "messaging.system";
 pub(super) const OPERATION_NAME: &str = "messaging.operation.name";
@@ -48,6 +49,14 @@ pub(super) fn key(key: Option<&[u8]>, text: KeyText) -> Option<KeyValue> {
         KeyText::With(text) => text(key),
     };
     text.map(|text| KeyValue::new(KEY, text))
+}
+
+/// The key, if a span tells it in place and as it is.
+pub(super) fn short_key(key: Option<&[u8]>, text: KeyText) -> Option<&[u8]> {
+    match text {
+        KeyText::Utf8 { max_bytes } => key.filter(|key| key.len() <= max_bytes.min(KEY_BYTES)),
+        KeyText::Off | KeyText::With(_) => None,
+    }
 }
 
 /// The numbers of most partitions as text, which no attribute then has to make again.

@@ -8,6 +8,7 @@ use opentelemetry::KeyValue;
 use rdkafka::ClientContext;
 use rdkafka::config::ClientConfig;
 
+use super::known::Common;
 use super::{attributes, native};
 use crate::span;
 
@@ -17,6 +18,7 @@ const ASKED_OFTEN: u32 = 256;
 /// Attributes that are the same for all spans of a producer or consumer (kafka.md ).
 #[derive(Debug, Default)]
 pub(super) struct Client {
+    id: Option<String>,
     constant: Vec<KeyValue>,
     server: Option<(String, u16)>,
     group: Option<String>,
@@ -39,13 +41,14 @@ impl Client {
     }
 
     fn new(id: Option<&str>, server: Option<(String, u16)>, group: Option<&str>) -> Self {
-        let id = id.map(|id| KeyValue::new(attributes::CLIENT_ID, id.to_owned()));
-        let mut constant: Vec<_> = id.into_iter().collect();
+        let id = id.map(str::to_owned);
+        let mut constant: Vec<_> =
+            id.iter().map(|id| KeyValue::new(attributes::CLIENT_ID, id.clone())).collect();
         if let Some((address, port)) = &server {
             constant.push(KeyValue::new(attributes::SERVER_ADDRESS, address.clone()));
             constant.push(KeyValue::new(attributes::SERVER_PORT, i64::from(*port)));
         }
-        Client { constant, server, group: group.map(str::to_owned), ..Client::default() }
+        Client { id, constant, server, group: group.map(str::to_owned), ..Client::default() }
     }
 
     /// Asks for the cluster's id while it is not known and spans are made. It does not wait: librdkafka learns the id with
@@ -67,6 +70,26 @@ impl Client {
     /// Client id, server and cluster, as far as they are known.
     pub(super) fn attributes(&self) -> impl Iterator<Item = KeyValue> + '_ {
         self.constant.iter().chain(self.cluster.get()).cloned()
+    }
+
+    /// The same, for what many spans have in common.
+    pub(super) fn common(&self) -> impl Iterator<Item = (&'static str, Common)> + '_ {
+        let text = |text: &str| Common::Text(text.to_owned().into());
+        let id = self.id.as_deref().map(|id| (attributes::CLIENT_ID, text(id)));
+        let server = self.server.as_ref().map(|(address, port)| {
+            [
+                (attributes::SERVER_ADDRESS, text(address)),
+                (attributes::SERVER_PORT, Common::Number(i64::from(*port))),
+            ]
+        });
+        let cluster =
+            self.cluster.get().map(|cluster| (attributes::CLUSTER_ID, text(&cluster.value.as_str())));
+        id.into_iter().chain(server.into_iter().flatten()).chain(cluster)
+    }
+
+    /// The cluster's id, once it is known.
+    pub(super) fn cluster(&self) -> Option<&KeyValue> {
+        self.cluster.get()
     }
 
     pub(super) fn server(&self) -> Option<(&str, u16)> {

@@ -1,4 +1,5 @@
-//! Name and attributes that the process spans of one handler have in common for a topic: made once.
+//! Name and attributes that the process spans of one handler, or the send spans of one producer, have in common for a topic:
+//! made once.
 
 use std::borrow::Cow;
 use std::cell::RefCell;
@@ -14,13 +15,13 @@ use super::options::ProcessOptions;
 use crate::span::limits;
 use crate::span::message::{Given, Word};
 
-/// Handlers times topics whose spans share what they have in common. It is kept for good, so there is an end to it.
+/// Handlers and producers times topics whose spans share what they have in common. It is kept for good, so there is an end to it.
 const MOST: usize = 512;
 /// Of which a thread remembers so many.
 const MOST_OF_A_THREAD: usize = 64;
 
 /// What all of it depends on.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Debug)]
 struct Key {
     operation: Cow<'static, str>,
     topic: Cow<'static, str>,
@@ -42,7 +43,9 @@ thread_local! {
     static KNOWN: RefCell<Vec<Known>> = const { RefCell::new(Vec::new()) };
 }
 
-static ALL: LazyLock<Mutex<HashMap<Key, &'static Given>>> = LazyLock::new(Mutex::default);
+type Content = (Cow<'static, str>, Vec<(&'static str, Common)>);
+
+static ALL: LazyLock<Mutex<HashMap<Content, &'static Given>>> = LazyLock::new(Mutex::default);
 
 /// Name and attributes of the process span of a message of this topic (kafka.md S-1, A-16). `constant`: the options stay at
 /// their place and are the same for good. `None`: there are too many
@@ -66,41 +69,41 @@ pub(super) fn given(options: &ProcessOptions, constant: bool, topic: &str) -> Op
 
 #[cold]
 fn learn(options: &ProcessOptions, constant: bool, topic: &str) -> Option<&'static Given> {
-    let key = Key::of(options, topic);
-    let given = {
-        let mut all = ALL.lock().unwrap_or_else(PoisonError::into_inner);
-        let has_room = all.len() < MOST;
-        match all.get(&key) {
-            Some(given) => *given,
-            None if has_room => {
-                let given = make(options, topic);
-                all.insert(key.clone(), given);
-                given
-            }
-            None => return None,
-        }
-    };
+    let mut attributes = Vec::with_capacity(10);
+    each(options, Some(topic), |key, value| attributes.push((key, value)));
+    let given = registered(name(options, Some(topic)), attributes)?;
     let _ = KNOWN.try_with(|known| {
         if let Ok(mut known) = known.try_borrow_mut() {
             known.truncate(MOST_OF_A_THREAD - 1);
             let constant = constant.then_some(ptr::from_ref(options));
-            known.insert(0, Known { constant, key, given });
+            known.insert(0, Known { constant, key: Key::of(options, topic), given });
         }
     });
     Some(given)
 }
 
-fn make(options: &ProcessOptions, topic: &str) -> &'static Given {
+/// What many spans have in common; the same again for the same name and attributes. `None`: there is too much already.
+pub(super) fn registered(
+    name: Cow<'static, str>,
+    attributes: Vec<(&'static str, Common)>,
+) -> Option<&'static Given> {
+    let mut all = ALL.lock().unwrap_or_else(PoisonError::into_inner);
+    let content = (name, attributes);
+    if let Some(given) = all.get(&content) {
+        return Some(given);
+    }
+    if all.len() >= MOST {
+        return None;
+    }
     let limits = limits::current();
-    let mut words = Vec::with_capacity(10);
-    each(options, Some(topic), |key, value| {
-        let word = match value {
-            Common::Text(text) => Word::Text(limits.cut(leaked(text))),
-            Common::Number(number) => Word::Number(number),
-        };
-        words.push((key, word));
-    });
-    Box::leak(Box::new(Given::new(leaked(name(options, Some(topic))), words, WORDING)))
+    let word = |value: &Common| match value {
+        Common::Text(text) => Word::Text(limits.cut(leaked(text.clone()))),
+        Common::Number(number) => Word::Number(*number),
+    };
+    let words = content.1.iter().map(|(key, value)| (*key, word(value))).collect();
+    let given: &'static Given = Box::leak(Box::new(Given::new(leaked(content.0.clone()), words, WORDING)));
+    all.insert(content, given);
+    Some(given)
 }
 
 /// For as long as the program runs; [`MOST`] bounds how much there is of it.
@@ -165,7 +168,9 @@ pub(super) fn common(options: &ProcessOptions, topic: Option<&str>) -> Vec<KeyVa
     given
 }
 
-enum Common {
+/// A value of an attribute that spans have in common.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Common {
     Text(Cow<'static, str>),
     Number(i64),
 }

@@ -122,7 +122,7 @@ impl<C: ClientContext + 'static> FromClientConfigAndContext<C> for TracedProduce
     fn from_config_and_context(config: &ClientConfig, context: C) -> KafkaResult<Self> {
         every_report(config)?;
         let producer = ThreadedProducer::from_config_and_context(config, TracedContext { user: context })?;
-        let profile = Profile { client: Arc::new(Client::of(config)), options: SendOptions::new() };
+        let profile = Profile::new(Arc::new(Client::of(config)), SendOptions::new());
         let shared = Arc::new(Shared { producer, pending: Arc::default() });
         Ok(TracedProducer { shared, profile: Arc::new(profile) })
     }
@@ -140,7 +140,7 @@ impl<C: ClientContext + 'static> TracedProducer<C> {
     /// # let _ = forwarding; }
     /// ```
     pub fn with_options(&self, options: SendOptions) -> Self {
-        let profile = Profile { client: Arc::clone(&self.profile.client), options };
+        let profile = Profile::new(Arc::clone(&self.profile.client), options);
         TracedProducer { shared: Arc::clone(&self.shared), profile: Arc::new(profile) }
     }
 

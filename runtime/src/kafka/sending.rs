@@ -1,7 +1,7 @@
 //! A send from its call to the report on its delivery: the span, the context that goes into the record, the measurement.
 
 use std::borrow::Cow;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use opentelemetry::trace::{Link, SpanContext, TraceContextExt as _};
 use opentelemetry::{Context, KeyValue};
@@ -10,11 +10,13 @@ use rdkafka::message::OwnedHeaders;
 
 use super::adopted::{self, Adopted};
 use super::client::Client;
+use super::known::{self, Common};
 use super::metrics::{self, Measured, Timer};
 use super::record::Record;
 use super::send_options::{Existing, SendOptions};
 use super::{attributes, error, headers};
 use crate::propagation;
+use crate::span::message::{Given, Message};
 use crate::span::{self, Kind, Options, OwnedSpan, Site};
 use crate::trace_context::CreationContext;
 
@@ -25,7 +27,12 @@ static SEND: Site = Site::internal("send", Kind::Producer);
 pub(super) struct Profile {
     pub(super) client: Arc<Client>,
     pub(super) options: SendOptions,
+    /// What the spans of a topic have in common, before and after the cluster is known.
+    known: RwLock<Vec<(String, bool, &'static Given)>>,
 }
+
+/// Topics of which a producer remembers that. What is above it is looked for each time.
+const MOST_TOPICS: usize = 64;
 
 /// What a span says of a record that is being sent.
 #[derive(Clone, Copy)]
@@ -48,6 +55,38 @@ pub(super) struct Sending {
 }
 
 impl Profile {
+    pub(super) fn new(client: Arc<Client>, options: SendOptions) -> Self {
+        Profile { client, options, known: RwLock::default() }
+    }
+
+    /// Name and attributes of the send spans of a topic (kafka.md S-1, A-16). `None`: there are too many topics.
+    fn known(&self, topic: &str) -> Option<&'static Given> {
+        let has_cluster = self.client.cluster().is_some();
+        {
+            let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+            let is_it = |(of, with, _): &&(String, bool, _)| of == topic && *with == has_cluster;
+            if let Some((.., given)) = known.iter().find(is_it) {
+                return Some(given);
+            }
+        }
+        let text = |text: &str| Common::Text(Cow::Owned(text.to_owned()));
+        let mut attributes = vec![
+            (attributes::SYSTEM, Common::Text("kafka".into())),
+            (attributes::OPERATION_NAME, Common::Text("send".into())),
+            (attributes::OPERATION_TYPE, Common::Text("send".into())),
+            (attributes::DESTINATION, text(topic)),
+        ];
+        attributes
+            .extend(self.options.template.as_deref().map(|template| (attributes::TEMPLATE, text(template))));
+        attributes.extend(self.client.common());
+        let given = known::registered(self.name("send", Some(topic)).into(), attributes)?;
+        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        if known.len() < MOST_TOPICS {
+            known.push((topic.to_owned(), has_cluster, given));
+        }
+        Some(given)
+    }
+
     /// kafka.md A-16: what samplers see.
     pub(super) fn given(
         &self,
@@ -108,16 +147,21 @@ impl Profile {
     pub(super) fn details(&self, outgoing: &Outgoing<'_>, headers: Option<&OwnedHeaders>) -> Vec<KeyValue> {
         let mut all = Vec::new();
         all.extend(attributes::key(outgoing.key, self.options.key));
-        match outgoing.value {
-            None => all.push(KeyValue::new(attributes::TOMBSTONE, true)),
-            Some(value) if self.options.sizes => all.push(attributes::body_size(value.len())),
-            Some(_) => {}
+        if outgoing.value.is_none() {
+            all.push(KeyValue::new(attributes::TOMBSTONE, true));
+        }
+        self.asked_for(outgoing, headers, &mut all);
+        all
+    }
+
+    fn asked_for(&self, outgoing: &Outgoing<'_>, headers: Option<&OwnedHeaders>, all: &mut Vec<KeyValue>) {
+        if let Some(value) = outgoing.value.filter(|_| self.options.sizes) {
+            all.push(attributes::body_size(value.len()));
         }
         if let Some(headers) = headers {
             let SendOptions { message_id, conversation_id, headers: named, .. } = self.options;
             all.extend(headers::all_captured(headers, message_id, conversation_id, named));
         }
-        all
     }
 
     /// The creation context that is not this send's own (kafka.md P-2, T-3), if the record has one.
@@ -185,7 +229,20 @@ impl Sending {
         };
         let mut sending = Sending { span, timer, profile: Arc::clone(profile) };
         if sending.span.is_recording() {
-            sending.span.set_attributes(profile.details(outgoing, headers.as_ref()));
+            let more = if sending.span.message_place().is_some() {
+                // Key and tombstone were told when it began.
+                let mut more = Vec::new();
+                if attributes::short_key(outgoing.key, profile.options.key).is_none() {
+                    more.extend(attributes::key(outgoing.key, profile.options.key));
+                }
+                profile.asked_for(outgoing, headers.as_ref(), &mut more);
+                more
+            } else {
+                profile.details(outgoing, headers.as_ref())
+            };
+            if !more.is_empty() {
+                sending.span.set_attributes(more);
+            }
         }
         Profile::write(outgoing, custom.as_ref(), sending.span.context(), headers);
         sending
@@ -193,9 +250,13 @@ impl Sending {
 
     /// The report: delivered.
     pub(super) fn delivered(mut self, topic: &str, partition: i32, offset: i64) {
-        if self.span.is_recording() {
-            let place = attributes::partition(partition).into_iter().chain(attributes::offset(offset));
-            self.span.set_attributes(place.collect::<Vec<_>>());
+        match self.span.message_place() {
+            Some(place) => place.add_place(partition, offset),
+            None if self.span.is_recording() => {
+                let place = attributes::partition(partition).into_iter().chain(attributes::offset(offset));
+                self.span.set_attributes(place.collect::<Vec<_>>());
+            }
+            None => {}
         }
         self.span.end();
         metrics::operation(self.timer, || self.profile.measured(Some(topic), Some(partition), None));
@@ -231,11 +292,27 @@ impl Profile {
             return span;
         }
         let own_context = custom.is_none() && propagation::propagates();
-        let options = Options::new()
-            .name(self.name("send", Some(outgoing.topic)))
-            .kind(if own_context { Kind::Producer } else { Kind::Client })
-            .links(custom.map(|custom| Link::with_context(custom.span_context())))
-            .attributes(self.given("send", Some(outgoing.topic), outgoing.partition));
+        let options = Options::new().links(custom.map(|custom| Link::with_context(custom.span_context())));
+        // Producer is what the site says.
+        let options = if own_context { options } else { options.kind(Kind::Client) };
+        let options = match self.known(outgoing.topic) {
+            Some(given) => {
+                let message = Message {
+                    partition: outgoing.partition.unwrap_or(-1),
+                    offset: -1,
+                    waited_ms: None,
+                    key: attributes::short_key(outgoing.key, self.options.key),
+                    is_tombstone: outgoing.value.is_none(),
+                    attempt: 0,
+                };
+                options.message(given, &message)
+            }
+            None => options.name(self.name("send", Some(outgoing.topic))).attributes(self.given(
+                "send",
+                Some(outgoing.topic),
+                outgoing.partition,
+            )),
+        };
         span::open_with(&mut span, options);
         span
     }

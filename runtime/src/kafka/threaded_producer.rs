@@ -197,7 +197,7 @@ where
         }
         let context = TracedProducerContext { user, partitioner };
         let producer = ThreadedProducer::from_config_and_context(&native, context)?;
-        let profile = Profile { client: Arc::new(Client::of(config)), options: SendOptions::new() };
+        let profile = Profile::new(Arc::new(Client::of(config)), SendOptions::new());
         let shared = Arc::new(Shared { producer, pending: Arc::default() });
         Ok(TracedThreadedProducer { shared, profile: Arc::new(profile) })
     }
@@ -210,7 +210,7 @@ where
 {
     /// The same producer, with other spans.
     pub fn with_options(&self, options: SendOptions) -> Self {
-        let profile = Profile { client: Arc::clone(&self.profile.client), options };
+        let profile = Profile::new(Arc::clone(&self.profile.client), options);
         TracedThreadedProducer { shared: Arc::clone(&self.shared), profile: Arc::new(profile) }
     }
 

@@ -19,7 +19,7 @@ use super::live::{Handle, Live, place};
 use super::local::{self, Local};
 use super::message::Details;
 #[cfg(feature = "kafka")]
-use super::message::{Given, KeyPlace, Message};
+use super::message::{Given, Message, MessagePlace};
 use super::outcome::Outcome;
 use super::record::{Entry, INLINE, Record, flag};
 use super::side::Side;
@@ -192,9 +192,9 @@ impl Core {
     }
 
     #[cfg(feature = "kafka")]
-    pub(super) fn key_place(&self) -> Option<KeyPlace> {
+    pub(super) fn message_place(&self) -> Option<MessagePlace> {
         let is_told = self.record().is_some_and(|record| record.given.is_some());
-        self.live.filter(|_| is_told).map(|(live, generation)| KeyPlace::new(live, generation))
+        self.live.filter(|_| is_told).map(|(live, generation)| MessagePlace::new(live, generation))
     }
 
     /// What [`begin_message`](Self::begin_message) does below a span that is not sampled: nothing records, and the trace

@@ -75,6 +75,14 @@ impl Place {
         self.set(REST, partition | length | tombstone | links_parent | attempt);
     }
 
+    /// Tells where the message went.
+    pub(super) fn add_place(&self, partition: i32, offset: i64) {
+        let Some(rest) = self.0.get(REST) else { return };
+        let others = rest.load(Ordering::Relaxed) & !u64::from(u32::MAX);
+        rest.store(others | u64::from(partition.cast_unsigned()), Ordering::Relaxed);
+        self.set(OFFSET, offset.cast_unsigned());
+    }
+
     /// Tells a key that was not told at the start.
     pub(super) fn add_key(&self, key: &[u8]) {
         let Some(rest) = self.0.get(REST) else { return };
@@ -103,22 +111,29 @@ impl Place {
     }
 }
 
-/// Where the key of an open span's message is told by whoever learns later how.
+/// Where an open span tells of its message, for what is known later.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct KeyPlace {
+pub(crate) struct MessagePlace {
     live: &'static Live,
     generation: u64,
 }
 
-impl KeyPlace {
+impl MessagePlace {
     pub(super) fn new(live: &'static Live, generation: u64) -> Self {
         Self { live, generation }
     }
 
     /// Tells a key of at most [`KEY_BYTES`], unless the span has ended.
-    pub(crate) fn write(self, key: &[u8]) {
+    pub(crate) fn add_key(self, key: &[u8]) {
         if self.live.is_of(self.generation) {
             self.live.message.add_key(key);
+        }
+    }
+
+    /// Tells where the message went, unless the span has ended.
+    pub(crate) fn add_place(self, partition: i32, offset: i64) {
+        if self.live.is_of(self.generation) {
+            self.live.message.add_place(partition, offset);
         }
     }
 }
@@ -287,5 +302,8 @@ mod tests {
         place.add_key(b"late");
         assert_eq!(place.read().key().as_deref(), Some("late"));
         assert_eq!((place.read().partition(), place.read().links_parent()), (-1, true));
+        place.add_place(7, 99);
+        let details = place.read();
+        assert_eq!((details.partition(), details.offset(), details.key().as_deref()), (7, 99, Some("late")));
     }
 }

@@ -114,6 +114,14 @@ impl Options {
         Self { name, kind: None, parent, links, scope, attributes: Vec::new(), begun: None, message }
     }
 
+    /// What it has in common with the spans of other messages, and what it says about its own.
+    #[cfg(feature = "kafka")]
+    #[must_use]
+    pub(crate) fn message(mut self, given: &'static Given, message: &Message<'_>) -> Self {
+        self.message = Some((given, Details::of(message, false)));
+        self
+    }
+
     /// Attributes. Given at creation, so that samplers see them.
     #[must_use]
     pub fn attributes(mut self, attributes: Vec<KeyValue>) -> Self {

@@ -14,7 +14,7 @@ use super::leaf::{EnteredLeaf, Leaf, active_span};
 use super::live::place;
 use super::local;
 #[cfg(feature = "kafka")]
-use super::message::{Given, KeyPlace, Message};
+use super::message::{Given, Message, MessagePlace};
 use super::options::Options;
 use super::outcome::Outcome;
 use super::record::flag;
@@ -97,10 +97,10 @@ impl OwnedSpan {
         }
     }
 
-    /// Where the key of the message is told, if this is the span of one; until the span ends.
+    /// Where it tells of its message, if this is the span of one; until the span ends.
     #[cfg(feature = "kafka")]
-    pub(crate) fn key_place(&self) -> Option<KeyPlace> {
-        self.core.key_place()
+    pub(crate) fn message_place(&self) -> Option<MessagePlace> {
+        self.core.message_place()
     }
 
     /// Ends the span now, with the outcome that it has.

@@ -24,7 +24,7 @@ pub(crate) const MESSAGES: u64 = PARTITIONS as u64 * PER_PARTITION;
 
 /// What the rows with work parse.
 pub(crate) const VALUE: &[u8; 100] =
-    br#"{"order":"0b7c1d4e-5f60","customer":48213,"amount":129.95,"currency":"EUR","items":[3,17,40],"a":1}"#;
+    br#"{"order":"0b7c1d4e-5f60","customer":48213,"amount":129.95,"currency":"EUR","items":[3,17,40],"a":12}"#;
 
 /// Serves until its input ends. Says where once the topics are full.
 pub(crate) fn serve() -> ExitCode {

@@ -49,7 +49,7 @@ pub(super) fn in_place<'m, M: ConsumedMessage + ?Sized>(
 ) -> Message<'m> {
     let waited_ms = if options.queue_time { queue_ms(message.timestamp_ms(), now_ms) } else { None };
     let (key, attempt) = match asker {
-        Asker::Handler { .. } => (short_key(message, options), 0),
+        Asker::Handler { .. } => (attributes::short_key(message.key(), options.key), 0),
         Asker::Runner { attempt } => (None, attempt),
     };
     Message {
@@ -59,17 +59,6 @@ pub(super) fn in_place<'m, M: ConsumedMessage + ?Sized>(
         key,
         is_tombstone: message.value_bytes().is_none(),
         attempt,
-    }
-}
-
-/// The key, if it is told as it is and in place.
-pub(super) fn short_key<'m, M: ConsumedMessage + ?Sized>(
-    message: &'m M,
-    options: &ProcessOptions,
-) -> Option<&'m [u8]> {
-    match options.key {
-        KeyText::Utf8 { max_bytes } => message.key().filter(|key| key.len() <= max_bytes.min(KEY_BYTES)),
-        _ => None,
     }
 }
 

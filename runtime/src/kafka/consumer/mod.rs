@@ -64,7 +64,7 @@ use super::options::{ContextMode, ProcessOptions};
 use super::record::Record;
 use super::runner::running::{self, Claimed};
 use super::{attributes, known};
-use crate::span::message::KeyPlace;
+use crate::span::message::MessagePlace;
 use crate::span::{self, Options, OwnedSpan, Span};
 
 /// Begins the process span of a synchronous handler. True if it records.
@@ -225,13 +225,13 @@ pub(super) fn open_attempt(
     recording
 }
 
-/// Records on the current span what no annotated handler has recorded. `key`: where that span tells its message's key.
-pub(super) fn complete_attempt(record: &Record, options: &ProcessOptions, key: Option<KeyPlace>) {
-    let Some(place) = key else {
+/// Records on the current span what no annotated handler has recorded. `place`: where that span tells of its message.
+pub(super) fn complete_attempt(record: &Record, options: &ProcessOptions, place: Option<MessagePlace>) {
+    let Some(place) = place else {
         return span::current::set_attributes(details::chosen(record, options));
     };
-    if let Some(key) = details::short_key(record, options) {
-        place.write(key);
+    if let Some(key) = attributes::short_key(record.key(), options.key) {
+        place.add_key(key);
     }
     if details::asks_for_more(record, options) {
         span::current::set_attributes(details::asked_for(record, options));

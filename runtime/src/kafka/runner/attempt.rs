@@ -52,7 +52,7 @@ where
         let retried = (attempt.number() > 1 || before.is_some()).then(|| self.retry_options(attempt, before));
         let options = retried.as_ref().unwrap_or(&self.options);
         consumer::open_attempt(&mut span, &mut measure, records, is_batch, options, attempt.number());
-        let key = span.key_place();
+        let place = span.message_place();
         let (context, cx) = (span.span_context(), span.context().cloned());
         let offset = records.first().and_then(Record::offset).unwrap_or(-1);
         let topic = &job.generation.topic;
@@ -64,7 +64,7 @@ where
             if let ([record], false, false) = (records, is_batch, left.filled)
                 && current::is_recording()
             {
-                consumer::complete_attempt(record, &self.options, key);
+                consumer::complete_attempt(record, &self.options, place);
             }
             let (failure, is_acknowledged) = result.err()?;
             let next = match failure.next(&self.policy, attempt.number()) {
