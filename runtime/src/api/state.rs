@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use http::StatusCode;
 use tokio::sync::Semaphore;
@@ -85,10 +86,12 @@ impl State {
         };
         self.counters.queries.fetch_add(1, Ordering::Relaxed);
         let store = Arc::clone(&self.store);
+        // A database that neither answers nor hangs up would keep the place for ever.
+        let longest = self.options.timeout.saturating_mul(3).max(Duration::from_secs(30));
         let asked = tokio::spawn(async move {
-            let answer = ask(store).await;
+            let answer = tokio::time::timeout(longest, ask(store)).await;
             drop(place);
-            answer
+            answer.unwrap_or(Err(StoreError::TimedOut))
         });
         let error = match tokio::time::timeout(self.options.timeout, asked).await {
             Ok(Ok(Ok(answer))) => return Ok(answer),

@@ -6,6 +6,8 @@ use crate::support::Server;
 
 crate::on_both!(document_is_served_and_whole);
 
+const GUIDE: &str = include_str!("../../../runtime/docs/api.md");
+
 async fn document_is_served_and_whole(f: Fixture) {
     let document = Server::start(&f).await.get("/api/openapi.json").await.json();
     assert_eq!(document["openapi"], "3.1.0");
@@ -14,6 +16,7 @@ async fn document_is_served_and_whole(f: Fixture) {
         assert!(document.pointer(reference).is_some(), "{reference} leads nowhere");
     }
     for (path, methods) in document["paths"].as_object().unwrap() {
+        assert!(GUIDE.contains(&format!("{path}`")), "the guide says nothing of {path}");
         for (method, operation) in methods.as_object().unwrap() {
             let what = format!("{method} {path}");
             assert!(operation["summary"].is_string() || operation["description"].is_string(), "{what}");

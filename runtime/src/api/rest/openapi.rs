@@ -22,7 +22,7 @@ pub(super) const PATH: &str = "/api/openapi.json";
 #[openapi(
     info(
         title = "Traces",
-        description = "Who did what, how long it took, and how often it failed. A slash at the end of a path does not matter.",
+        description = "Who did what, how long it took, and how often it failed. A slash at the end of a path does not matter. Not described here, because others have: `/v1/traces`, which takes OTLP over HTTP, and `/jaeger`, below which is what Jaeger's clients ask for.",
         license(name = "MIT OR Apache-2.0", identifier = "MIT OR Apache-2.0"),
     ),
     paths(
