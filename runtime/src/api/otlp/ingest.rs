@@ -4,12 +4,17 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
 
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
 use crate::diagnostics;
 use crate::export::chain::chain;
 use crate::store::{Store, StoreError, StoredSpan, Written};
+
+/// A store that took so long to say that it is away would take as long for each of those who wait.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Why spans were not stored.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -39,7 +44,7 @@ struct Inner {
     max_bytes: usize,
     /// Told whenever nothing waits any more.
     idle: Notify,
-    /// Told whenever the store is found to be away.
+    /// Told whenever the store took long to say that it is away.
     away: Notify,
     /// That the store refuses spans was told, and it has taken none since.
     refusal_is_told: AtomicBool,
@@ -67,8 +72,10 @@ impl Ingest {
         }
         let away = self.inner.away.notified();
         let place = Place::take(&self.inner, spans.iter().map(size).sum())?;
-        let mut written =
-            tokio::spawn(async move { place.inner.judged(place.inner.store.write(spans).await) });
+        let mut written = tokio::spawn(async move {
+            let begin = Instant::now();
+            place.inner.judged(place.inner.store.write(spans).await, begin.elapsed())
+        });
         tokio::select! {
             biased;
             // A task that panicked, or whose runtime ended, has told nothing.
@@ -95,14 +102,17 @@ impl Ingest {
 }
 
 impl Inner {
-    fn judged(&self, written: Result<Written, StoreError>) -> Result<Written, Refusal> {
+    fn judged(&self, written: Result<Written, StoreError>, took: Duration) -> Result<Written, Refusal> {
         match written {
             Ok(written) => {
                 self.refusal_is_told.store(false, Ordering::Relaxed);
                 Ok(written)
             }
             Err(error) if error.is_transient() => {
-                self.away.notify_waiters();
+                // One that fails at once does so for the others, too, and may be the misfortune of one transaction.
+                if took >= PATIENCE {
+                    self.away.notify_waiters();
+                }
                 Err(Refusal::Away)
             }
             Err(error) => {

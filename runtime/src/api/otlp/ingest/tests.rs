@@ -101,17 +101,29 @@ fn inserted(written: Result<Written, Refusal>) -> usize {
     written.unwrap().inserted
 }
 
-#[tokio::test]
-async fn store_that_is_away_is_told_to_all_who_wait() {
+#[tokio::test(start_paused = true)]
+async fn store_that_took_long_to_be_away_is_told_to_all_who_wait() {
     let fake = Fake::new(0);
     let ingest = ingest(&fake, 1 << 20);
     let first = hand_over(&fake, &ingest, &["away"]).await;
     let second = hand_over(&fake, &ingest, &["b"]).await;
+    tokio::time::advance(PATIENCE).await;
     fake.gate.add_permits(1);
     assert_eq!((first.await, second.await), (Err(Refusal::Away), Err(Refusal::Away)), "the second at once");
     fake.gate.add_permits(9);
     assert_eq!(inserted(ingest.write(spans(&["later"])).await), 1, "and then it is back");
     ingest.idle().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn transaction_that_failed_at_once_ends_no_other() {
+    let fake = Fake::new(0);
+    let ingest = ingest(&fake, 1 << 20);
+    let first = hand_over(&fake, &ingest, &["away"]).await;
+    let second = hand_over(&fake, &ingest, &["b"]).await;
+    fake.gate.add_permits(2);
+    assert_eq!(first.await, Err(Refusal::Away));
+    assert_eq!(inserted(second.await), 1);
 }
 
 #[tokio::test]
