@@ -24,6 +24,13 @@ pub(crate) struct Spans {
     pub(crate) bytes: usize,
 }
 
+impl Spans {
+    /// Where the next part begins, if there is one.
+    pub(crate) fn next(&self) -> Option<SpanCursor> {
+        self.spans.last().filter(|_| self.more).map(StoredSpan::cursor)
+    }
+}
+
 impl State {
     /// The spans after a place, at most `limit` and no more text than an answer may have; 404 when there is no such trace.
     pub(crate) async fn spans(

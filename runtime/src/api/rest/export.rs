@@ -3,10 +3,9 @@
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use http::header::LINK;
-use http::{HeaderValue, Uri};
+use http::Uri;
 
-use super::extract::Id;
+use super::extract::{Id, IdParam, with_next};
 use super::openapi::{Busy, Refused, Unknown};
 use crate::api::params::Params;
 use crate::api::problem::Problem;
@@ -17,7 +16,7 @@ use crate::store::{SpanCursor, otlp};
 /// `Link` names the URL of the rest (`rel="next"`).
 #[utoipa::path(get, path = "/api/traces/{trace_id}/export", tag = "traces",
     params(
-        ("trace_id" = String, Path, pattern = "^[0-9a-fA-F]{32}$", description = "32 hex digits."),
+        IdParam,
         ("after" = Option<String>, Query, nullable = false, pattern = "^[0-9]{1,18}-[0-9a-fA-F]{16}$",
             description = "Go on after this span: the `after` in the header `Link` of the answer before.")),
     responses(
@@ -28,12 +27,6 @@ pub(super) async fn export(State(shared): State<Shared>, Id(id): Id, uri: Uri) -
     let read = |text: &str| text.parse::<SpanCursor>().ok();
     let after = params.parsed("after", read, "the `after` of a header `Link`")?;
     let found = shared.spans(id, after, usize::MAX).await?;
-    let next = found.spans.last().filter(|_| found.more).map(|last| last.cursor());
-    let mut response = Json(otlp::to_json(&otlp::request(&found.spans))).into_response();
-    if let Some(next) = next
-        && let Ok(link) = HeaderValue::try_from(format!("<?after={next}>; rel=\"next\""))
-    {
-        response.headers_mut().insert(LINK, link);
-    }
-    Ok(response)
+    let answer = Json(otlp::to_json(&otlp::request(&found.spans)));
+    Ok(with_next(answer.into_response(), found.next().map(|next| format!("after={next}"))))
 }

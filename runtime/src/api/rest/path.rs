@@ -6,7 +6,7 @@ use http::Uri;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::extract::Id;
+use super::extract::{Id, IdParam};
 use super::openapi::{Busy, Refused, Unknown};
 use super::span::{milliseconds, time};
 use crate::api::params::Params;
@@ -29,7 +29,7 @@ pub(super) struct Step {
 
 /// The critical path, by time: of the first 10,000 spans of the trace.
 #[utoipa::path(get, path = "/api/traces/{trace_id}/critical-path", tag = "traces",
-    params(("trace_id" = String, Path, pattern = "^[0-9a-fA-F]{32}$", description = "32 hex digits.")),
+    params(IdParam),
     responses((status = 200, body = Vec<Step>), Unknown, Refused, Busy))]
 pub(super) async fn critical_path(
     State(shared): State<Shared>,

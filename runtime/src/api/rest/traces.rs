@@ -3,12 +3,11 @@
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use http::header::LINK;
-use http::{HeaderValue, Uri};
+use http::Uri;
 use serde::Serialize;
 use utoipa::{IntoParams, ToSchema};
 
-use super::extract::Id;
+use super::extract::{Id, IdParam, with_next};
 use super::filter::{FILTERS, FilterParams, REPEATED, filter};
 use super::openapi::{Busy, Refused, Unknown};
 use super::span::{Span, Trace};
@@ -85,7 +84,7 @@ pub(super) async fn list(State(shared): State<Shared>, uri: Uri) -> Result<Json<
 
 /// One trace.
 #[utoipa::path(get, path = "/api/traces/{trace_id}", tag = "traces",
-    params(("trace_id" = String, Path, pattern = "^[0-9a-fA-F]{32}$", description = "32 hex digits.")),
+    params(IdParam),
     responses((status = 200, body = Trace), Unknown, Refused, Busy))]
 pub(super) async fn trace(
     State(shared): State<Shared>,
@@ -112,7 +111,7 @@ pub(super) struct SpanParams {
 
 /// The spans of a trace, by start. When there are more, the header `Link` names the URL of the next part (`rel="next"`).
 #[utoipa::path(get, path = "/api/traces/{trace_id}/spans", tag = "traces",
-    params(("trace_id" = String, Path, pattern = "^[0-9a-fA-F]{32}$", description = "32 hex digits."), SpanParams),
+    params(IdParam, SpanParams),
     responses(
         (status = 200, body = Vec<Span>, headers(("Link" = Option<String>, description = "The next part, if there is one."))),
         Unknown, Refused, Busy))]
@@ -123,13 +122,7 @@ pub(super) async fn spans(State(shared): State<Shared>, Id(id): Id, uri: Uri) ->
     let read = |text: &str| text.parse::<SpanCursor>().ok();
     let after = params.parsed("after", read, "the `after` of a header `Link`")?;
     let found = shared.spans(id, after, limit).await?;
-    let next = found.spans.last().filter(|_| found.more).map(|last| last.cursor());
+    let next = found.next().map(|next| format!("after={next}&limit={limit}"));
     let spans: Vec<Span> = found.spans.into_iter().map(Span::from).collect();
-    let mut response = Json(spans).into_response();
-    if let Some(next) = next
-        && let Ok(link) = HeaderValue::try_from(format!("<?after={next}&limit={limit}>; rel=\"next\""))
-    {
-        response.headers_mut().insert(LINK, link);
-    }
-    Ok(response)
+    Ok(with_next(Json(spans).into_response(), next))
 }
