@@ -103,9 +103,11 @@ fn is_name(name: &[u8], field: &str) -> bool {
 
 /// The `traceparent` of headers that hold at most one, valid, and neither `tracestate` nor baggage, which is what most
 /// messages look like. `None`: there is more to look at.
-#[cfg(feature = "kafka")]
 #[inline]
 pub(crate) fn only_span<H: HeaderView + ?Sized>(headers: &H, parts: Parts) -> Option<Option<Traceparent>> {
+    if !parts.trace {
+        return None;
+    }
     let mut found = None;
     let mut seen = 0;
     let mut more = false;
@@ -125,7 +127,7 @@ pub(crate) fn only_span<H: HeaderView + ?Sized>(headers: &H, parts: Parts) -> Op
         if more { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     });
     match found {
-        _ if more || !parts.trace => None,
+        _ if more => None,
         None => Some(None),
         Some(value) if value.len() > traceparent::MAX_BYTES => None,
         Some(value) => traceparent::parse(value).map(Some),
@@ -199,7 +201,11 @@ pub(crate) fn extract<H: HeaderView + ?Sized>(
     parts: Parts,
     duplicates: Duplicates,
 ) -> Context {
-    see(headers, parts, duplicates).onto(cx)
+    match only_span(headers, parts) {
+        Some(Some(span)) => cx.with_remote_span_context(span.to_span_context(TraceState::default())),
+        Some(None) => cx.clone(),
+        None => see(headers, parts, duplicates).onto(cx),
+    }
 }
 
 /// The valid value of one header. With `Last`, those before the one that was found are not even parsed.
