@@ -56,8 +56,8 @@ pub struct TraceList {
     /// The traces.
     pub traces: Vec<TraceSummary>,
     /// How many there are in the whole list; `None` when they were not counted. Counting takes no longer than listing, so it
-    /// looks at 10,000 traces, or, where the filter asks for a span, at the newest 10,000 spans of the operation, service,
-    /// id or error that it names, or at the newest 2,000 traces where it names none.
+    /// looks at 10,000 traces, or, where the filter asks for a span, at the newest 5,000 spans of the operation, service, id
+    /// or error that it names, or, where it names none or has an end, at the newest 1,000 traces before that.
     pub total: Option<u64>,
     /// Whether there may be more than `total`.
     pub total_capped: bool,

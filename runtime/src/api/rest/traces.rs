@@ -46,7 +46,7 @@ pub(super) struct PageParams {
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct TraceList {
     traces: Vec<Trace>,
-    /// How many there are in all, exact up to 10,000.
+    /// How many there are in all; at least so many where `total_capped` is true.
     total: u64,
     /// Whether there are more than `total`.
     total_capped: bool,

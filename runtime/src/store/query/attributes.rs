@@ -8,7 +8,7 @@ use crate::store::sql::{Dialect, Sql};
 pub(super) fn on_span(sql: &mut Sql, alias: &str, key: &str, value: &str) {
     let wanted = Wanted::new(key, value);
     sql.push("(");
-    wanted.object(sql, &format!("{alias}attributes"));
+    wanted.own(sql, &format!("{alias}attributes"));
     sql.push(")");
 }
 
@@ -16,7 +16,7 @@ pub(super) fn on_span(sql: &mut Sql, alias: &str, key: &str, value: &str) {
 pub(super) fn on_span_or_around(sql: &mut Sql, alias: &str, key: &str, value: &str) {
     let wanted = Wanted::new(key, value);
     sql.push("(");
-    wanted.object(sql, &format!("{alias}attributes"));
+    wanted.own(sql, &format!("{alias}attributes"));
     sql.push(" or ");
     wanted.in_events(sql, alias);
     // There are few resources: one for each process and scope.
@@ -50,6 +50,35 @@ impl<'a> Wanted<'a> {
             .ok()
             .filter(|literal| literal.is_number() || literal.is_boolean());
         Self { key, value, literal }
+    }
+
+    /// Whether a span's own attributes, the text of which we wrote, have the member.
+    fn own(&self, sql: &mut Sql, column: &str) {
+        #[cfg(feature = "sqlite")]
+        if sql.dialect == Dialect::Sqlite
+            && let Some(text) = self.written()
+        {
+            // Parsing takes a hundred times as long as looking for the value's text.
+            sql.push("instr(").push(column).push(", ").string(&text).push(") > 0 and ");
+        }
+        self.object(sql, column);
+    }
+
+    /// What stands in the text of every object that has the member; `None` where a number may be written in several ways.
+    #[cfg(feature = "sqlite")]
+    fn written(&self) -> Option<String> {
+        match &self.literal {
+            // Whole doubles are written with a point behind the same digits, as long as they have no exponent.
+            Some(Json::Number(number)) => {
+                let whole = number.as_i64().filter(|whole| whole.unsigned_abs() < 1_000_000_000_000_000)?;
+                return Some(whole.to_string());
+            }
+            Some(_) => return Some(self.value.to_owned()),
+            None => {}
+        }
+        let mut text = String::new();
+        crate::store::json::string(&mut text, self.value);
+        Some(text)
     }
 
     /// Whether the JSON object in a column has the member.

@@ -11,10 +11,10 @@ use crate::store::sql::{Row, Sql};
 const MOST_TRACES: i64 = 10_000;
 
 /// Spans that are looked at where an index leads to them, newest first.
-const MOST_SPANS: i64 = 10_000;
+const MOST_SPANS: i64 = 5_000;
 
 /// Traces that are asked one by one for such a span.
-const MOST_ASKED: i64 = 2_000;
+const MOST_ASKED: i64 = 1_000;
 
 /// Traces, and whether there are more than that.
 pub(super) type Count = (u64, bool);
@@ -23,16 +23,13 @@ pub(super) async fn count<B: Backend>(backend: &B, wanted: &Wanted) -> Result<Co
     if !wanted.filter.asks_for_a_span() {
         return traces(backend, wanted).await;
     }
-    if !wanted.filter.is_indexed() {
-        return asked(backend, wanted).await;
+    // With an end far back, the newest spans to which an index leads may all be after it.
+    let ends = wanted.filter.to.is_some() || wanted.filter.span_range.is_some();
+    if wanted.filter.is_indexed() && !ends {
+        by_index(backend, wanted).await
+    } else {
+        asked(backend, wanted).await
     }
-    let (count, is_capped) = by_index(backend, wanted).await?;
-    // With an end far back, the newest spans may all be after it.
-    if is_capped && wanted.is_bound_to_traces() {
-        let (asked, is_capped) = asked(backend, wanted).await?;
-        return Ok(if is_capped { (count.max(asked), true) } else { (asked, false) });
-    }
-    Ok((count, is_capped))
 }
 
 async fn traces<B: Backend>(backend: &B, wanted: &Wanted) -> Result<Count, StoreError> {
