@@ -157,7 +157,7 @@ async fn no_more_is_taken_than_may_be_in_flight() {
             }
         })
         .unwrap();
-    super::support::healthy(&runner, |health| health.in_flight == 50).await;
+    healthy(&runner, |health| health.in_flight == 50).await;
     door.open();
     log.has_handled(0..2_000).await;
     soon(runner.close(Duration::from_secs(20))).await.unwrap();
