@@ -65,7 +65,7 @@ use super::record::Record;
 use super::runner::running::{self, Claimed};
 use super::{attributes, known};
 use crate::span::message::MessagePlace;
-use crate::span::{self, Options, OwnedSpan, Span};
+use crate::span::{self, OwnedSpan, Span};
 
 /// Begins the process span of a synchronous handler. True if it records.
 pub fn enter<M, O>(span: &mut Span, measure: &mut Measure, message: &M, options: O) -> bool
@@ -73,10 +73,7 @@ where
     M: ConsumedMessage + ?Sized,
     O: HandlerOptions,
 {
-    match running::claim(message, None) {
-        Some(claimed) => fill(claimed, measure, Some(message), options),
-        None => begin_single(span, measure, message, options),
-    }
+    of_message(span, measure, message, options)
 }
 
 /// Begins the process span of an asynchronous handler; attaches nothing. True if it records.
@@ -85,19 +82,20 @@ where
     M: ConsumedMessage + ?Sized,
     O: HandlerOptions,
 {
-    match running::claim(message, None) {
-        Some(claimed) => fill(claimed, measure, Some(message), options),
-        None => begin_single(span, measure, message, options),
-    }
+    of_message(span, measure, message, options)
 }
 
-/// Begins span and measurement, whichever of them somebody wants.
-fn begin_single<S, M, O>(span: &mut S, measure: &mut Measure, message: &M, options: O) -> bool
+/// Fills the span of the runner's attempt, or begins span and measurement, whichever of them somebody wants.
+#[inline]
+fn of_message<S, M, O>(span: &mut S, measure: &mut Measure, message: &M, options: O) -> bool
 where
     S: Begins,
     M: ConsumedMessage + ?Sized,
     O: HandlerOptions,
 {
+    if let Some(claimed) = running::claim(message, None) {
+        return fill(claimed, measure, Some(message), options);
+    }
     let (on, measured) = (span::on(), metrics::is_measured());
     if !on && !measured {
         return false;
@@ -117,11 +115,7 @@ where
     M: ConsumedMessage,
     O: HandlerOptions,
 {
-    let messages = messages.as_ref();
-    if let Some(claimed) = messages.first().and_then(|first| running::claim(first, Some(messages.len()))) {
-        return fill(claimed, measure, None::<&M>, options);
-    }
-    begin_batch(measure, messages, options).is_some_and(|begin| span::enter_with(span, begin))
+    of_batch(span, measure, messages.as_ref(), options)
 }
 
 /// Begins the process span of an asynchronous handler of a batch; attaches nothing. True if it records.
@@ -131,69 +125,66 @@ where
     M: ConsumedMessage,
     O: HandlerOptions,
 {
-    let messages = messages.as_ref();
-    if let Some(claimed) = messages.first().and_then(|first| running::claim(first, Some(messages.len()))) {
-        return fill(claimed, measure, None::<&M>, options);
-    }
-    begin_batch(measure, messages, options).is_some_and(|begin| span::open_with(span, begin))
+    of_batch(span, measure, messages.as_ref(), options)
 }
 
 /// Begins the process span of a synchronous handler whose parameters are no message, such as a `T: KafkaMessage`: that of
 /// the runner's attempt, or one that knows of no sender. True if it records.
 pub fn enter_any(span: &mut Span, measure: &mut Measure, options: impl HandlerOptions) -> bool {
-    if let Some(claimed) = running::claim_any() {
-        return fill(claimed, measure, None::<&Record>, options);
-    }
-    begin_any(measure, options).is_some_and(|begin| span::enter_with(span, begin))
+    of_any(span, measure, options)
 }
 
 /// The same for an asynchronous handler; attaches nothing.
 pub fn open_any(span: &mut OwnedSpan, measure: &mut Measure, options: impl HandlerOptions) -> bool {
+    of_any(span, measure, options)
+}
+
+fn of_any<S: Begins>(span: &mut S, measure: &mut Measure, options: impl HandlerOptions) -> bool {
     if let Some(claimed) = running::claim_any() {
         return fill(claimed, measure, None::<&Record>, options);
     }
-    begin_any(measure, options).is_some_and(|begin| span::open_with(span, begin))
-}
-
-fn begin_any(measure: &mut Measure, options: impl HandlerOptions) -> Option<Options> {
-    let measured = metrics::is_measured();
-    if !span::on() && !measured {
-        return None;
+    let (on, measured) = (span::on(), metrics::is_measured());
+    if !on && !measured {
+        return false;
     }
     let options = options.said();
+    let topic = options.topic.as_deref();
     if measured && options.metrics {
         let topic = options.topic.clone();
         measure.begin(u64::from(!options.counted), || self::measured(&options, topic));
     }
-    span::on().then(|| {
-        let topic = options.topic.as_deref();
-        let ambient = span::current::span_context().is_valid();
-        let parent = match options.context {
-            ContextMode::NewRoot => Parent::Root,
-            _ if ambient => Parent::Ambient,
-            _ => Parent::Root,
-        };
-        let given = known::common(&options, topic);
-        let links = options.links.clone();
-        begin(&options, topic, parent.context(&Context::new(), false), given, links)
-    })
+    if !on {
+        return false;
+    }
+    let ambient = span::current::span_context().is_valid();
+    let parent = match options.context {
+        ContextMode::NewRoot => Parent::Root,
+        _ if ambient => Parent::Ambient,
+        _ => Parent::Root,
+    };
+    let given = known::common(&options, topic);
+    let links = options.links.clone();
+    span.begin_with(begin(&options, topic, parent.context(&Context::new(), false), given, links))
 }
 
-/// Begins the measurement of a batch, and gives what the span begins with; `None` if tracing is off.
-fn begin_batch<M, O>(measure: &mut Measure, messages: &[M], options: O) -> Option<Options>
+fn of_batch<S, M, O>(span: &mut S, measure: &mut Measure, messages: &[M], options: O) -> bool
 where
+    S: Begins,
     M: ConsumedMessage,
     O: HandlerOptions,
 {
-    let measured = metrics::is_measured();
-    if !span::on() && !measured {
-        return None;
+    if let Some(claimed) = messages.first().and_then(|first| running::claim(first, Some(messages.len()))) {
+        return fill(claimed, measure, None::<&M>, options);
+    }
+    let (on, measured) = (span::on(), metrics::is_measured());
+    if !on && !measured {
+        return false;
     }
     let options = options.said();
     if measured {
         measure_batch(measure, messages, &options);
     }
-    span::on().then(|| batch(messages, &options))
+    on && span.begin_with(batch(messages, &options))
 }
 
 /// Begins the process span of one attempt of the runner. True if it records.
