@@ -102,13 +102,13 @@ impl Params {
     }
 
     /// One of several words.
-    pub(crate) fn word<T: Copy>(
+    pub(crate) fn word<T: Clone>(
         &self,
         name: &'static str,
         words: &[(&str, T)],
     ) -> Result<Option<T>, Problem> {
         let expected: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
-        let read = |text: &str| words.iter().find(|(word, _)| *word == text).map(|(_, value)| *value);
+        let read = |text: &str| words.iter().find(|(word, _)| *word == text).map(|(_, value)| value.clone());
         self.parsed(name, read, format!("one of {}", expected.join(", ")))
     }
 

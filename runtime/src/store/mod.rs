@@ -71,6 +71,8 @@ pub use self::lift::Lift;
 pub(crate) use self::options::{DEFAULT_URL, Kind, kind, shown};
 pub use self::options::{Partition, StoreOptions};
 pub use self::span::{Converter, StoredResource, StoredSpan};
+#[cfg(feature = "viewer")]
+pub(crate) use self::span::{KINDS, kind_word};
 pub use self::tree::{Step, Tree, TreeSpan};
 
 /// The future of a store's answer; boxed, so that stores of both kinds are one type.

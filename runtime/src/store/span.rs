@@ -254,6 +254,22 @@ pub(crate) fn kind_number(kind: &SpanKind) -> i16 {
     }
 }
 
+/// The kinds with their words.
+#[cfg(feature = "viewer")]
+pub(crate) const KINDS: [(&str, SpanKind); 5] = [
+    ("internal", SpanKind::Internal),
+    ("server", SpanKind::Server),
+    ("client", SpanKind::Client),
+    ("producer", SpanKind::Producer),
+    ("consumer", SpanKind::Consumer),
+];
+
+/// The word for OTLP's number of a kind; `None` when it is not told.
+#[cfg(feature = "viewer")]
+pub(crate) fn kind_word(number: i16) -> Option<&'static str> {
+    KINDS.iter().find_map(|(word, kind)| (kind_number(kind) == number).then_some(*word))
+}
+
 /// Bit 8 says that bit 9 is known (`SPAN_FLAGS_CONTEXT_HAS_IS_REMOTE_MASK` of OTLP).
 fn flags(context: &SpanContext, parent_is_remote: bool) -> i32 {
     i32::from(context.trace_flags().to_u8()) | 0x100 | if parent_is_remote { 0x200 } else { 0 }

@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use opentelemetry::trace::SpanKind;
 
-use crate::store::{Filter, Outcome};
+use crate::store::{self, Filter, KINDS, Outcome};
 
 /// How many traces are told unless somebody says.
 pub(super) const DEFAULT_TRACES: usize = 100;
@@ -76,26 +76,12 @@ impl Search {
 
 /// The kind that Jaeger's word means.
 pub(super) fn kind(word: &str) -> Option<SpanKind> {
-    Some(match word {
-        "internal" => SpanKind::Internal,
-        "server" => SpanKind::Server,
-        "client" => SpanKind::Client,
-        "producer" => SpanKind::Producer,
-        "consumer" => SpanKind::Consumer,
-        _ => return None,
-    })
+    KINDS.into_iter().find_map(|(known, kind)| (known == word).then_some(kind))
 }
 
 /// Jaeger's word for OTLP's number of a kind; empty when it is not told.
 pub(super) fn kind_word(number: i16) -> &'static str {
-    match number {
-        1 => "internal",
-        2 => "server",
-        3 => "client",
-        4 => "producer",
-        5 => "consumer",
-        _ => "",
-    }
+    store::kind_word(number).unwrap_or_default()
 }
 
 #[cfg(test)]

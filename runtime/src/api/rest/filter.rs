@@ -5,7 +5,7 @@ use utoipa::IntoParams;
 
 use crate::api::params::Params;
 use crate::api::problem::Problem;
-use crate::store::{Filter, Outcome};
+use crate::store::{Filter, KINDS, Outcome};
 
 /// All parameters of [`FilterParams`], in its order.
 pub(super) const FILTERS: [&str; 14] = [
@@ -122,9 +122,5 @@ pub(super) fn filter(params: &Params) -> Result<Filter, Problem> {
 
 /// The kind of span, by its word.
 pub(super) fn kind(params: &Params) -> Result<Option<SpanKind>, Problem> {
-    let kinds =
-        [SpanKind::Internal, SpanKind::Server, SpanKind::Client, SpanKind::Producer, SpanKind::Consumer];
-    let words = ["internal", "server", "client", "producer", "consumer"];
-    let numbered: Vec<(&str, usize)> = words.into_iter().zip(0..).collect();
-    Ok(params.word("kind", &numbered)?.and_then(|index| kinds.into_iter().nth(index)))
+    params.word("kind", &KINDS)
 }

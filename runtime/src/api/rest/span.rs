@@ -9,7 +9,7 @@ use serde_json::value::{RawValue, to_raw_value};
 use utoipa::ToSchema;
 
 use crate::export::json::rfc3339;
-use crate::store::{StoredSpan, TraceSummary};
+use crate::store::{StoredSpan, TraceSummary, kind_word};
 
 /// One span.
 #[derive(Debug, Serialize, ToSchema)]
@@ -245,14 +245,7 @@ fn raw(json: String) -> Box<RawValue> {
 
 /// The word for OTLP's number of a kind.
 pub(super) fn kind_name(number: i16) -> &'static str {
-    match number {
-        1 => "internal",
-        2 => "server",
-        3 => "client",
-        4 => "producer",
-        5 => "consumer",
-        _ => "unspecified",
-    }
+    kind_word(number).unwrap_or("unspecified")
 }
 
 /// A time of the store in RFC 3339.
