@@ -55,6 +55,32 @@ enum Beginning<'a> {
     Slow,
 }
 
+impl Beginning<'_> {
+    /// Has the context attached, and starts the clock once the record has what `fill` gives it.
+    #[inline(always)]
+    fn done(
+        self,
+        stats: &ThreadStats,
+        attach: impl FnOnce(Context),
+        fill: impl FnOnce(&mut Record),
+    ) -> Begun {
+        match self {
+            Beginning::Span(cx, record) => {
+                attach(cx);
+                stats.count_started();
+                if let Some(record) = record {
+                    fill(record);
+                    record.start_now();
+                }
+            }
+            Beginning::Unsampled(cx) => attach(cx),
+            Beginning::Nothing => {}
+            Beginning::Slow => return Begun::Slow,
+        }
+        Begun::Done
+    }
+}
+
 /// Whether the fast path could do it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Begun {
@@ -122,19 +148,7 @@ impl Core {
             let handle = Handle::<PLACE>::new(span_context, cell, generation);
             Beginning::Span(cx.with_span(handle), record)
         });
-        match beginning {
-            Beginning::Span(cx, record) => {
-                attach(cx);
-                stats.count_started();
-                if let Some(record) = record {
-                    record.start_now();
-                }
-            }
-            Beginning::Unsampled(cx) => attach(cx),
-            Beginning::Nothing => {}
-            Beginning::Slow => return Begun::Slow,
-        }
-        Begun::Done
+        beginning.done(stats, attach, |_| {})
     }
 
     /// Starts the span of a message below `sender`, or as a root. Nothing is done, and [`Begun::Slow`] is the answer, where
@@ -175,20 +189,7 @@ impl Core {
             let handle = Handle::<PLACE>::new(span_context, cell, generation);
             Beginning::Span(cx.with_span(handle), record)
         });
-        match beginning {
-            Beginning::Span(cx, record) => {
-                attach(cx);
-                stats.count_started();
-                if let Some(record) = record {
-                    record.given = Some(given);
-                    record.start_now();
-                }
-            }
-            Beginning::Unsampled(cx) => attach(cx),
-            Beginning::Nothing => {}
-            Beginning::Slow => return Begun::Slow,
-        }
-        Begun::Done
+        beginning.done(stats, attach, |record| record.given = Some(given))
     }
 
     #[cfg(feature = "kafka")]
