@@ -8,18 +8,7 @@ use super::support::{Broker, Door, Log, healthy, soon};
 
 /// A runner whose handlers wait at the door.
 fn waiting(broker: &Broker, log: &Log, door: &Door) -> RunnerHandle {
-    let (log, door) = (log.clone(), door.clone());
-    broker
-        .consumer()
-        .start(move |record: Record| {
-            let (log, door) = (log.clone(), door.clone());
-            async move {
-                let call = log.begin(&record);
-                door.pass().await;
-                log.end(call);
-            }
-        })
-        .unwrap()
+    broker.consumer().start(log.behind(door)).unwrap()
 }
 
 fn opened() -> Door {
@@ -205,19 +194,7 @@ async fn first_signal_drains_and_the_second_aborts() {
     let broker = Broker::start(1);
     broker.produce(0..3);
     let (log, door) = (Log::default(), Door::closed());
-    let (seen, waits) = (log.clone(), door.clone());
-    let runner = broker
-        .consumer()
-        .stop_on_signals()
-        .start(move |record: Record| {
-            let (log, door) = (seen.clone(), waits.clone());
-            async move {
-                let call = log.begin(&record);
-                door.pass().await;
-                log.end(call);
-            }
-        })
-        .unwrap();
+    let runner = broker.consumer().stop_on_signals().start(log.behind(&door)).unwrap();
     log.has_begun(1).await;
     let terminate = || {
         let sent =

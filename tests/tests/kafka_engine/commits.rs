@@ -105,17 +105,7 @@ async fn next_member_goes_on_where_the_last_one_was() {
     for round in 0..3 {
         broker.produce(round * 100..(round + 1) * 100);
         let log = Log::default();
-        let seen = log.clone();
-        let runner = broker
-            .consumer()
-            .start(move |record: Record| {
-                let log = seen.clone();
-                async move {
-                    let call = log.begin(&record);
-                    log.end(call);
-                }
-            })
-            .unwrap();
+        let runner = broker.consumer().start(log.handler()).unwrap();
         log.has_handled(round * 100..(round + 1) * 100).await;
         soon(runner.close(Duration::from_secs(20))).await.unwrap();
         // Nothing twice: neither of this round nor of those before.
@@ -163,18 +153,11 @@ async fn failed_commit_is_repaired_by_the_next() {
     broker.cluster.mock().request_errors(RDKafkaApiKey::OffsetCommit, &refused);
     broker.produce(0..10);
     let log = Log::default();
-    let seen = log.clone();
     let runner = Consumer::from_config(broker.config())
         .group(GROUP)
         .topics([TOPIC])
         .commit(tracked(Duration::from_millis(20), 500))
-        .start(move |record: Record| {
-            let log = seen.clone();
-            async move {
-                let call = log.begin(&record);
-                log.end(call);
-            }
-        })
+        .start(log.handler())
         .unwrap();
     log.has_handled(0..10).await;
     broker.has_committed(10).await;

@@ -143,20 +143,7 @@ async fn no_more_is_taken_than_may_be_in_flight() {
     let broker = Broker::start(4);
     broker.produce(0..2_000);
     let (log, door) = (Log::default(), super::support::Door::closed());
-    let (seen, waits) = (log.clone(), door.clone());
-    let runner = broker
-        .consumer()
-        .concurrency(by_key(8))
-        .max_in_flight(50)
-        .start(move |record: Record| {
-            let (log, door) = (seen.clone(), waits.clone());
-            async move {
-                let call = log.begin(&record);
-                door.pass().await;
-                log.end(call);
-            }
-        })
-        .unwrap();
+    let runner = broker.consumer().concurrency(by_key(8)).max_in_flight(50).start(log.behind(&door)).unwrap();
     healthy(&runner, |health| health.in_flight == 50).await;
     door.open();
     log.has_handled(0..2_000).await;

@@ -83,19 +83,11 @@ async fn revoked_while_it_runs(
 ) -> (throughline::kafka::Report, Log, Vec<i64>) {
     let broker = Broker::start(2);
     let (log, door) = (Log::default(), Door::closed());
-    let (seen, waits) = (log.clone(), door.clone());
     let first = Consumer::from_config(broker.config())
         .group(GROUP)
         .topics([TOPIC])
         .drain(drain)
-        .start(move |record: Record| {
-            let (log, door) = (seen.clone(), waits.clone());
-            async move {
-                let call = log.begin(&record);
-                door.pass().await;
-                log.end(call);
-            }
-        })
+        .start(log.behind(&door))
         .unwrap();
     healthy(&first, |health| health.partitions == 2).await;
     broker.produce(0..2);

@@ -14,19 +14,7 @@ async fn lag_is_what_is_not_finished() {
     let mut config = broker.config();
     config.set("statistics.interval.ms", "20");
     let (log, door) = (Log::default(), Door::closed());
-    let (seen, waits) = (log.clone(), door.clone());
-    let runner = broker
-        .consumer()
-        .config(config)
-        .start(move |record: Record| {
-            let (log, door) = (seen.clone(), waits.clone());
-            async move {
-                let call = log.begin(&record);
-                door.pass().await;
-                log.end(call);
-            }
-        })
-        .unwrap();
+    let runner = broker.consumer().config(config).start(log.behind(&door)).unwrap();
     healthy(&runner, |health| health.lag == Some(20)).await;
     healthy(&runner, |health| health.in_flight == 2).await;
     healthy(&runner, |health| health.oldest_in_flight_ms.is_some_and(|age| age >= 50)).await;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
@@ -172,6 +173,36 @@ impl Log {
     pub(crate) fn end(&self, call: usize) {
         self.with(|clock, calls| calls[call].ended = Some(*clock));
         self.ended.send_modify(|ended| *ended += 1);
+    }
+
+    /// A handler that notes its calls.
+    pub(crate) fn handler(
+        &self,
+    ) -> impl Fn(Record) -> BoxFuture<'static, ()> + Clone + Send + Sync + 'static {
+        let log = self.clone();
+        move |record| {
+            let log = log.clone();
+            Box::pin(async move {
+                let call = log.begin(&record);
+                log.end(call);
+            })
+        }
+    }
+
+    /// The same, but each call waits at the door.
+    pub(crate) fn behind(
+        &self,
+        door: &Door,
+    ) -> impl Fn(Record) -> BoxFuture<'static, ()> + Clone + Send + Sync + 'static {
+        let (log, door) = (self.clone(), door.clone());
+        move |record| {
+            let (log, door) = (log.clone(), door.clone());
+            Box::pin(async move {
+                let call = log.begin(&record);
+                door.pass().await;
+                log.end(call);
+            })
+        }
     }
 
     pub(crate) fn calls(&self) -> Vec<Call> {

@@ -21,19 +21,12 @@ async fn commits_are_root_spans_with_the_message_count() {
     let mut config = broker.config();
     config.set("client.id", "till");
     let log = Log::default();
-    let seen = log.clone();
     let runner = broker
         .consumer()
         .config(config)
         .group("with-spans")
         .commit(tracked(Duration::from_secs(3_600), 1_000))
-        .start(move |record: Record| {
-            let log = seen.clone();
-            async move {
-                let call = log.begin(&record);
-                log.end(call);
-            }
-        })
+        .start(log.handler())
         .unwrap();
     log.has_handled(0..20).await;
     soon(runner.close(Duration::from_secs(20))).await.unwrap();
@@ -63,19 +56,7 @@ async fn commit_spans_can_be_switched_off() {
     let broker = Broker::start(1);
     broker.produce(0..5);
     let log = Log::default();
-    let seen = log.clone();
-    let runner = broker
-        .consumer()
-        .group("without-spans")
-        .settle_spans(false)
-        .start(move |record: Record| {
-            let log = seen.clone();
-            async move {
-                let call = log.begin(&record);
-                log.end(call);
-            }
-        })
-        .unwrap();
+    let runner = broker.consumer().group("without-spans").settle_spans(false).start(log.handler()).unwrap();
     log.has_handled(0..5).await;
     let report = soon(runner.close(Duration::from_secs(20))).await.unwrap();
     assert!(report.commits >= 1);
