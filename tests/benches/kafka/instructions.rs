@@ -2,8 +2,7 @@
 
 use std::future::Future;
 use std::hint::black_box;
-use std::path::Path;
-use std::process::{Command, ExitCode, Stdio};
+use std::process::ExitCode;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use rdkafka::Message as _;
@@ -11,6 +10,7 @@ use rdkafka::message::{Header, OwnedHeaders, OwnedMessage, Timestamp};
 use throughline::kafka_consumer;
 
 use crate::broker::{SAMPLED, VALUE};
+use crate::callgrind;
 use crate::candidates::{self, Row, Tracing, Work};
 
 const FEW: u64 = 200;
@@ -55,32 +55,7 @@ fn per_message(name: &str) -> Option<f64> {
 }
 
 fn count(name: &str, messages: u64) -> Option<u64> {
-    let program = std::env::current_exe().ok()?;
-    let folder = std::env::temp_dir().join(format!("throughline-kafka-callgrind-{}", std::process::id()));
-    std::fs::create_dir_all(&folder).ok()?;
-    let status = Command::new("valgrind")
-        .args(["--tool=callgrind", "--separate-threads=yes", "--toggle-collect=*measured_region*"])
-        .arg(format!("--callgrind-out-file={}", folder.join("out").display()))
-        .arg(program)
-        .args(["once", name, &messages.to_string()])
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .status()
-        .ok()?;
-    let most = if status.success() { most_instructions(&folder) } else { None };
-    std::fs::remove_dir_all(&folder).ok()?;
-    most
-}
-
-/// One file per thread; the measured thread is the only one that collected.
-fn most_instructions(folder: &Path) -> Option<u64> {
-    let files = std::fs::read_dir(folder).ok()?.filter_map(Result::ok);
-    let totals = files.filter_map(|file| {
-        let text = std::fs::read_to_string(file.path()).ok()?;
-        let line = text.lines().find(|line| line.starts_with("totals:") || line.starts_with("summary:"))?;
-        line.split_whitespace().nth(1)?.parse().ok()
-    });
-    totals.max()
+    callgrind::instructions(&["once", name, &messages.to_string()])
 }
 
 /// Runs once under callgrind, which counts inside [`measured_region`] only.

@@ -21,6 +21,8 @@
 //! exporter's included; `cpu` compares the latter with the bare loop's, and is what neighbours change least.
 
 mod broker;
+#[path = "../callgrind.rs"]
+mod callgrind;
 mod candidates;
 #[allow(dead_code)]
 #[path = "../peers/candidates/count.rs"]

@@ -14,6 +14,23 @@ use crate::worker::{Taken, cpu_ns};
 /// Deliveries that are waited for together: a program has many sends under way.
 const AT_ONCE: u64 = 1_000;
 
+/// The same loop for both producers, which share no trait.
+macro_rules! send_all {
+    ($producer:ident) => {
+        for _ in 0..MESSAGES / AT_ONCE {
+            let mut deliveries = Vec::new();
+            for number in 0..AT_ONCE {
+                let key = number.to_string();
+                let record = FutureRecord::to(PRODUCED).key(&key).payload(&VALUE[..]);
+                deliveries.push($producer.send_result(record).expect("room in the queue"));
+            }
+            for delivery in deliveries {
+                delivery.await.expect("not cancelled").expect("delivered");
+            }
+        }
+    };
+}
+
 pub(crate) enum Sender {
     Bare(FutureProducer),
     Traced(TracedProducer),
@@ -34,31 +51,11 @@ impl Sender {
         let (start, thread) = (Instant::now(), cpu_ns(ClockId::ThreadCPUTime));
         match self {
             Self::Bare(producer) => {
-                for _ in 0..MESSAGES / AT_ONCE {
-                    let mut deliveries = Vec::new();
-                    for number in 0..AT_ONCE {
-                        let key = number.to_string();
-                        let record = FutureRecord::to(PRODUCED).key(&key).payload(&VALUE[..]);
-                        deliveries.push(producer.send_result(record).expect("room in the queue"));
-                    }
-                    for delivery in deliveries {
-                        delivery.await.expect("not cancelled").expect("delivered");
-                    }
-                }
+                send_all!(producer);
                 producer.flush(Duration::from_secs(10)).expect("delivered");
             }
             Self::Traced(producer) => {
-                for _ in 0..MESSAGES / AT_ONCE {
-                    let mut deliveries = Vec::new();
-                    for number in 0..AT_ONCE {
-                        let key = number.to_string();
-                        let record = FutureRecord::to(PRODUCED).key(&key).payload(&VALUE[..]);
-                        deliveries.push(producer.send_result(record).expect("room in the queue"));
-                    }
-                    for delivery in deliveries {
-                        delivery.await.expect("not cancelled").expect("delivered");
-                    }
-                }
+                send_all!(producer);
                 assert_eq!(producer.flush_within(Duration::from_secs(10)).await, 0);
             }
         }

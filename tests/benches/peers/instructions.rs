@@ -1,7 +1,8 @@
 //! Instructions per span on the recording thread, counted by callgrind: what no machine and no neighbour changes.
 
-use std::path::Path;
-use std::process::{Command, ExitCode};
+use std::process::ExitCode;
+
+use crate::callgrind;
 
 const FEW: u64 = 100;
 const MANY: u64 = 500;
@@ -61,33 +62,5 @@ fn per_span(name: &str) -> Option<f64> {
 }
 
 fn count(name: &str, traces: u64) -> Option<u64> {
-    let program = std::env::current_exe().ok()?;
-    let folder = std::env::temp_dir().join(format!("throughline-callgrind-{}", std::process::id()));
-    std::fs::create_dir_all(&folder).ok()?;
-    let out = folder.join("out");
-    let status = Command::new("valgrind")
-        .args(["--tool=callgrind", "--separate-threads=yes", "--toggle-collect=*measured_region*"])
-        .arg(format!("--callgrind-out-file={}", out.display()))
-        .arg(program)
-        .args(["once", name, &traces.to_string()])
-        .stdout(std::process::Stdio::null())
-        .stderr(std::process::Stdio::null())
-        .status()
-        .ok()?;
-    let most = if status.success() { most_instructions(&folder) } else { None };
-    std::fs::remove_dir_all(&folder).ok()?;
-    most
-}
-
-/// One file per thread; the measured thread is the only one that collected.
-fn most_instructions(folder: &Path) -> Option<u64> {
-    let files = std::fs::read_dir(folder).ok()?.filter_map(Result::ok);
-    files
-        .filter_map(|file| std::fs::read_to_string(file.path()).ok())
-        .filter_map(|text| {
-            let line =
-                text.lines().find(|line| line.starts_with("totals:") || line.starts_with("summary:"))?;
-            line.split_whitespace().nth(1)?.parse().ok()
-        })
-        .max()
+    callgrind::instructions(&["once", name, &traces.to_string()])
 }

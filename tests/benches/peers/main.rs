@@ -11,6 +11,8 @@
 //! candidate runs in a process of its own, they take turns round by round, and nothing may be lost: a row whose
 //! exporter did not get every span is void. Compare inside one run only: machines and their neighbours differ.
 
+#[path = "../callgrind.rs"]
+mod callgrind;
 mod candidates;
 mod drive;
 mod instructions;
