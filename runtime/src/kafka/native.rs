@@ -12,7 +12,8 @@ use rdkafka::ClientContext;
 use rdkafka::bindings::{
     rd_kafka_brokers_add, rd_kafka_conf, rd_kafka_conf_get, rd_kafka_conf_res_t, rd_kafka_err2name,
     rd_kafka_header_add, rd_kafka_header_cnt, rd_kafka_header_get_all, rd_kafka_header_remove,
-    rd_kafka_headers_t, rd_kafka_message_headers, rd_kafka_resp_err_t,
+    rd_kafka_headers_t, rd_kafka_mem_free, rd_kafka_memberid, rd_kafka_message_headers,
+    rd_kafka_queue_destroy, rd_kafka_queue_get_consumer, rd_kafka_queue_length, rd_kafka_resp_err_t,
 };
 use rdkafka::client::Client;
 use rdkafka::message::{BorrowedHeaders, BorrowedMessage, OwnedHeaders};
@@ -136,6 +137,34 @@ pub(super) fn add_brokers<C: ClientContext>(client: &Client<C>, brokers: &str) {
     let Ok(brokers) = CString::new(brokers) else { return };
     // SAFETY: the client is alive while borrowed; the text is copied, and the function locks the client itself.
     unsafe { rd_kafka_brokers_add(client.native_ptr(), brokers.as_ptr()) };
+}
+
+/// Whether a client of a classic group is a member of it: it has joined, and not left.
+pub(super) fn is_member<C: ClientContext>(client: &Client<C>) -> bool {
+    // SAFETY: the client is alive while borrowed; the id, null or a text ended by a NUL, is given back.
+    unsafe {
+        let id = rd_kafka_memberid(client.native_ptr());
+        if id.is_null() {
+            return false;
+        }
+        let is_empty = CStr::from_ptr(id).is_empty();
+        rd_kafka_mem_free(client.native_ptr(), id.cast());
+        !is_empty
+    }
+}
+
+/// How many events wait in the queue of a consumer.
+pub(super) fn queued<C: ClientContext>(client: &Client<C>) -> usize {
+    // SAFETY: the client is alive while borrowed; the queue's handle, null without a group, is given back.
+    unsafe {
+        let queue = rd_kafka_queue_get_consumer(client.native_ptr());
+        if queue.is_null() {
+            return 0;
+        }
+        let length = rd_kafka_queue_length(queue);
+        rd_kafka_queue_destroy(queue);
+        length
+    }
 }
 
 /// librdkafka's name of an error code, such as `_MSG_TIMED_OUT` or `NOT_ENOUGH_REPLICAS`.

@@ -4,6 +4,7 @@
 
 mod close;
 mod commits;
+mod farewell;
 mod going_back;
 mod order;
 mod rebalance;

@@ -103,7 +103,8 @@ pub(super) fn run(
         for reply in replies.drain(..) {
             reply(result.clone());
         }
-        if let Some(consumer) = consumer.upgrade().filter(|_| open) {
+        // Nothing begins any more in a runner that closes.
+        if let Some(consumer) = consumer.upgrade().filter(|_| open && !engine.is_stopping()) {
             engine.beginners.ask(&consumer);
         }
     }
@@ -239,15 +240,14 @@ fn is_timeout(error: &KafkaError) -> bool {
     )
 }
 
-/// Commits on behalf of the poll thread, which waits up to `until`: in a rebalance and at the end.
-pub(super) fn before_leaving(engine: &Engine, until: Instant) -> bool {
-    if engine.commit_until(until).is_some() {
-        return true;
+/// Commits on behalf of the poll thread, which waits up to `until`: in a rebalance and, for the last time, at the end.
+pub(super) fn before_leaving(engine: &Engine, until: Instant, is_last: bool) {
+    if engine.commit_until(until, is_last).is_some() {
+        return;
     }
     engine.counters.add(Count::CommitTimeout, 1);
     super::metrics::happened(Count::CommitTimeout, engine);
     engine.lines.warn(format_args!(
         "the commit before partitions are given up did not end in time; their last records will be delivered again"
     ));
-    false
 }

@@ -194,8 +194,9 @@ impl Engine {
         answer.await.unwrap_or(Err(CommitError::Ended))
     }
 
-    /// [`commit_now`](Self::commit_now) for the poll thread, which waits up to `until`. `None` if that came first.
-    pub(super) fn commit_until(&self, until: Instant) -> Option<Result<(), CommitError>> {
+    /// [`commit_now`](Self::commit_now) for the poll thread, which waits up to `until`. `None` if that came first. After
+    /// the last one there is no other: it would hold the client that closes.
+    pub(super) fn commit_until(&self, until: Instant, is_last: bool) -> Option<Result<(), CommitError>> {
         let (reply, answer) = mpsc::sync_channel(1);
         if self
             .commits
@@ -203,6 +204,9 @@ impl Engine {
             .is_err()
         {
             return Some(Err(CommitError::Ended));
+        }
+        if is_last {
+            self.end_commits();
         }
         answer.recv_timeout(until.saturating_duration_since(Instant::now())).ok()
     }

@@ -11,7 +11,7 @@
 //! | `dead_letter` | the dead-letter topic |
 //! | `poll`, `rebalance`, `pause`, `errors` | the poll thread and its callbacks |
 //! | `generation`, `owned`, `tracker`, `commit` | one acquisition of a partition, all of them, the watermark, the one commit path |
-//! | `beginning` | when the tasks of partitions that come back begin |
+//! | `beginning`, `farewell` | when the tasks of partitions that come back begin, and how the client closes |
 //! | `partition`, `turn`, `lanes`, `bound` | the tasks that take and handle records |
 //! | `engine`, `constants`, `counters`, `statistics`, `metrics`, `lines`, `signal` | what they share, count and tell |
 
@@ -28,6 +28,7 @@ mod error;
 mod errors;
 mod extract;
 mod failure;
+mod farewell;
 mod generation;
 mod handle;
 mod handler;

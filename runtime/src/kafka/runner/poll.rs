@@ -17,7 +17,7 @@ use super::error::{Report, RunError};
 use super::health::State;
 use super::pause;
 use super::rebalance::RunnerContext;
-use super::{commit, errors, metrics};
+use super::{commit, errors, farewell, metrics};
 use crate::kafka::native;
 
 /// How long one poll waits; what the thread is asked waits as long.
@@ -46,7 +46,7 @@ pub(super) fn run(engine: &Arc<Engine>, consumer: Arc<BaseConsumer<RunnerContext
 fn until_stopped(engine: &Arc<Engine>, consumer: &Arc<BaseConsumer<RunnerContext>>) {
     let mut looked_ms = None;
     while !engine.is_stopping() {
-        let now = poll(engine, consumer);
+        let Some(now) = poll(engine, consumer) else { continue };
         if looked_ms.is_none_or(|looked| now.saturating_sub(looked) >= LOOK_FOR_BLOCKED_MS) {
             looked_ms = Some(now);
             if engine.assign_anew.swap(false, Ordering::Relaxed) {
@@ -82,10 +82,11 @@ fn know_brokers(engine: &Engine, consumer: &BaseConsumer<RunnerContext>) {
     }
 }
 
-/// Polls once; gives the engine's time.
-fn poll(engine: &Arc<Engine>, consumer: &Arc<BaseConsumer<RunnerContext>>) -> u64 {
-    while engine.is_held() {
+/// Polls once; gives the engine's time, or nothing while a test holds the thread.
+fn poll(engine: &Arc<Engine>, consumer: &Arc<BaseConsumer<RunnerContext>>) -> Option<u64> {
+    if engine.is_held() {
         thread::sleep(Duration::from_millis(10));
+        return None;
     }
     let polled = consumer.poll(POLL);
     let now = engine.tick();
@@ -117,7 +118,7 @@ fn poll(engine: &Arc<Engine>, consumer: &Arc<BaseConsumer<RunnerContext>>) -> u6
             engine.client_error(error, "");
         }
     }
-    now
+    Some(now)
 }
 
 /// A message that came past its partition's queue, where the watermark would pass over it. It cannot be handled here, so
@@ -170,7 +171,7 @@ fn drain(engine: &Arc<Engine>, consumer: &Arc<BaseConsumer<RunnerContext>>) {
 /// kafka.md K-11: commits, and leaves the group.
 fn close(engine: &Arc<Engine>, consumer: Arc<BaseConsumer<RunnerContext>>, end: End) {
     let now = Instant::now();
-    commit::before_leaving(engine, engine.deadline().clamp(now + LAST_COMMIT, now + LEAVE));
+    commit::before_leaving(engine, engine.deadline().clamp(now + LAST_COMMIT, now + LEAVE), true);
     let mut unfinished = 0;
     for generation in engine.owned.all() {
         unfinished += generation.unfinished();
@@ -178,13 +179,12 @@ fn close(engine: &Arc<Engine>, consumer: Arc<BaseConsumer<RunnerContext>>, end: 
         generation.abort();
     }
     (end.end_lanes)();
-    engine.end_commits();
     // The last one who holds the client closes it, and that has to be this thread (kafka.md R-13). It stays as long as
     // that takes; whoever waits for the runner waits up to the deadline.
     while !(engine.owned.drop_queues() && end.committer.is_finished() && Arc::strong_count(&consumer) == 1) {
         thread::sleep(Duration::from_millis(1));
     }
-    drop(consumer);
+    farewell::close(consumer);
     let failure = engine.failure();
     engine.set_state(if failure.is_some() { State::Failed } else { State::Stopped });
     (end.tell)(match failure {

@@ -12,6 +12,7 @@ use rdkafka::{ClientContext, Offset, TopicPartitionList};
 
 use super::counters::Count;
 use super::engine::{Engine, LAST_COMMIT};
+use super::farewell::{Answer, Farewell};
 use super::generation::Generation;
 use super::health::State;
 use super::pause::{self, Change};
@@ -30,6 +31,7 @@ pub(super) struct RunnerContext {
     pub(super) spawn: Spawn,
     /// Weak, because the consumer owns its context (kafka.md R-13).
     pub(super) consumer: OnceLock<Weak<BaseConsumer<RunnerContext>>>,
+    pub(super) farewell: Farewell,
 }
 
 impl fmt::Debug for RunnerContext {
@@ -72,15 +74,18 @@ impl ConsumerContext for RunnerContext {
         partitions: &mut TopicPartitionList,
     ) {
         let begun = Instant::now();
-        let (what, done) = match event {
-            RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS => {
-                (Count::Assign, self.assign(consumer, partitions))
-            }
-            RDKafkaRespErr::RD_KAFKA_RESP_ERR__REVOKE_PARTITIONS => {
-                let what = if consumer.assignment_lost() { Count::Lost } else { Count::Revoke };
-                (what, self.revoke(consumer, partitions, what))
-            }
+        let is_lost = consumer.assignment_lost();
+        let what = match event {
+            RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS => Count::Assign,
+            RDKafkaRespErr::RD_KAFKA_RESP_ERR__REVOKE_PARTITIONS if is_lost => Count::Lost,
+            RDKafkaRespErr::RD_KAFKA_RESP_ERR__REVOKE_PARTITIONS => Count::Revoke,
             _ => return,
+        };
+        let done = match self.farewell.answer(is_lost) {
+            Answer::AsEver if what == Count::Assign => self.assign(consumer, partitions),
+            Answer::AsEver => self.revoke(consumer, partitions, what),
+            Answer::GiveUp => consumer.unassign(),
+            Answer::Nothing => return,
         };
         if let Err(error) = done {
             self.engine.lines.warn(format_args!("a rebalance failed: {error}"));
@@ -237,6 +242,6 @@ impl RunnerContext {
         let at_the_latest = begun + self.engine.max_poll_interval.mul_f64(0.75);
         let commit_until = (Instant::now() + COMMIT_TIME).min(at_the_latest);
         let commit_until = commit_until.min(self.engine.deadline().max(Instant::now() + LAST_COMMIT));
-        super::commit::before_leaving(&self.engine, commit_until);
+        super::commit::before_leaving(&self.engine, commit_until, false);
     }
 }

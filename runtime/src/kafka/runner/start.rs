@@ -12,6 +12,7 @@ use tokio::sync::watch;
 
 use super::engine::Engine;
 use super::error::RunError;
+use super::farewell::Farewell;
 use super::handle::RunnerHandle;
 use super::lanes::{self, Lanes};
 use super::lines::Lines;
@@ -54,6 +55,7 @@ pub(super) fn start<W: Work>(start: &Start, work: W) -> Result<RunnerHandle, Run
         engine: Arc::clone(&engine),
         spawn: spawner(&runtime, &work, lanes.as_ref()),
         consumer: OnceLock::new(),
+        farewell: Farewell::of(&config),
     };
     let consumer = BaseConsumer::from_config_and_context(&config, context).map_err(RunError::Client)?;
     let consumer = Arc::new(consumer);
