@@ -144,7 +144,8 @@ fn guarded(plan: &Plan<'_>, rt: &TokenStream, body: &Group) -> TokenStream {
     quote!(#open #body)
 }
 
-/// Shape C: one async block inside a wrapper, the slot in a block of its own so that the future does not keep it twice.
+/// Shape C: one async block inside a wrapper. The slot stays where it is and is lent: moving it would copy it, and keep it
+/// in the future twice.
 fn async_body(plan: &Plan<'_>, function: &Function, rt: &TokenStream) -> TokenStream {
     let ret_span = function.return_span();
     let span = ours("span", Span::call_site());
@@ -154,8 +155,8 @@ fn async_body(plan: &Plan<'_>, function: &Function, rt: &TokenStream) -> TokenSt
     let body = &function.body;
     let block = braces(body, quote!(#edge #body));
     let wrapper = plan.wrapper(rt, &ours("traced", Span::call_site()));
-    let slot = plan.slot(&quote!(#span));
-    quote!(#wrapper({ #open #slot }, async move #block, #probe).await)
+    let slot = plan.slot(&quote!(&mut #span));
+    quote!(#open #wrapper(#slot, async move #block, #probe).await)
 }
 
 /// The shapes of a producer: its span may be taken over by a record, so it is held by a scope of its own.

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::ptr;
-use std::sync::{LazyLock, Mutex, PoisonError};
+use std::sync::{LazyLock, Mutex, OnceLock, PoisonError};
 
 use opentelemetry::KeyValue;
 
@@ -31,6 +31,10 @@ struct Key {
     server: Option<(Cow<'static, str>, u16)>,
 }
 
+/// The first topic of a handler whose options stay at their place and are the same for good, which is nearly always its
+/// only one.
+pub(super) type First = OnceLock<(Box<str>, &'static Given)>;
+
 /// What a thread remembers.
 struct Known {
     /// Options that are constant are told by their place. `None`: by what they say.
@@ -47,11 +51,29 @@ type Content = (Cow<'static, str>, Vec<(&'static str, Common)>);
 
 static ALL: LazyLock<Mutex<HashMap<Content, &'static Given>>> = LazyLock::new(Mutex::default);
 
-/// Name and attributes of the process span of a message of this topic (kafka.md S-1, A-16). `constant`: the options stay at
-/// their place and are the same for good. `None`: there are too many
-/// handlers or topics already.
+/// Name and attributes of the process span of a message of this topic (kafka.md S-1, A-16). `first`: the options stay at their
+/// place and are the same for good. `None`: there are too many handlers or topics already.
 #[inline]
-pub(super) fn given(options: &ProcessOptions, constant: bool, topic: &str) -> Option<&'static Given> {
+pub(super) fn given(
+    options: &ProcessOptions,
+    first: Option<&'static First>,
+    topic: &str,
+) -> Option<&'static Given> {
+    if let Some((known, given)) = first.and_then(First::get)
+        && **known == *topic
+    {
+        return Some(given);
+    }
+    let given = remembered(options, first.is_some(), topic)?;
+    if let Some(first) = first {
+        // Set already: another topic was.
+        let _ = first.set((topic.into(), given));
+    }
+    Some(given)
+}
+
+#[inline(never)]
+fn remembered(options: &ProcessOptions, constant: bool, topic: &str) -> Option<&'static Given> {
     let found = KNOWN.try_with(|known| {
         let mut known = known.try_borrow_mut().ok()?;
         let at = known.iter().position(|known| known.is(options, constant, topic))?;
@@ -206,7 +228,7 @@ mod tests {
 
     #[test]
     fn it_is_made_once_for_a_handler_and_a_topic() {
-        let of = |group, topic| given(&ProcessOptions::new().group(group), false, topic).unwrap();
+        let of = |group, topic| given(&ProcessOptions::new().group(group), None, topic).unwrap();
         let first = of("a", "orders");
         assert_eq!(first.name(), "process orders");
         assert!(ptr::eq(first, of("a", "orders")));
@@ -216,18 +238,22 @@ mod tests {
         assert!(ptr::eq(first, of("a", "orders")), "the others did not push it out");
         let elsewhere = std::thread::spawn(|| {
             let options = ProcessOptions::new().group("a");
-            ptr::from_ref(given(&options, false, "orders").unwrap()) as usize
+            ptr::from_ref(given(&options, None, "orders").unwrap()) as usize
         });
         assert_eq!(elsewhere.join().unwrap(), ptr::from_ref(first) as usize, "threads share it");
     }
 
     #[test]
     fn constant_options_are_known_by_their_place() {
+        static FIRST: First = First::new();
         let options = ProcessOptions::new().group("constant");
-        let first = given(&options, true, "orders").unwrap();
-        assert!(ptr::eq(first, given(&options, true, "orders").unwrap()));
-        assert!(ptr::eq(first, given(&options.clone(), false, "orders").unwrap()));
-        assert!(!ptr::eq(first, given(&options, true, "invoices").unwrap()));
+        let of = |topic| given(&options, Some(&FIRST), topic).unwrap();
+        let first = of("orders");
+        assert!(ptr::eq(first, of("orders")));
+        assert!(ptr::eq(first, given(&options.clone(), None, "orders").unwrap()));
+        let second = of("invoices");
+        assert!(!ptr::eq(first, second));
+        assert!(ptr::eq(first, of("orders")) && ptr::eq(second, of("invoices")), "both stay known");
     }
 
     // The bound is of the process, and other tests in it need room: so one handler has one topic over and over here.
@@ -236,7 +262,7 @@ mod tests {
         for round in 0..3 {
             for number in 0..MOST_OF_A_THREAD + 10 {
                 let topic = format!("orders-{number}");
-                let given = given(&ProcessOptions::new(), false, &topic).unwrap();
+                let given = given(&ProcessOptions::new(), None, &topic).unwrap();
                 assert_eq!(given.name(), format!("process {topic}"), "round {round}");
             }
             KNOWN.with_borrow(|known| assert_eq!(known.len(), MOST_OF_A_THREAD));

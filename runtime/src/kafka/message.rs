@@ -65,30 +65,38 @@ macro_rules! consumed_message {
         impl ConsumedMessage for $message {
             type Headers = Self;
 
+            #[inline]
             fn header_view(&self) -> &Self {
                 self
             }
+            #[inline]
             fn topic(&self) -> &str {
                 Message::topic(self)
             }
+            #[inline]
             fn partition(&self) -> i32 {
                 Message::partition(self)
             }
+            #[inline]
             fn offset(&self) -> i64 {
                 Message::offset(self)
             }
+            #[inline]
             fn key(&self) -> Option<&[u8]> {
                 Message::key(self)
             }
+            #[inline]
             fn value(&self) -> Option<&[u8]> {
                 Message::payload(self)
             }
+            #[inline]
             fn timestamp_ms(&self) -> Option<i64> {
                 match Message::timestamp(self) {
                     Timestamp::NotAvailable => None,
                     Timestamp::CreateTime(ms) | Timestamp::LogAppendTime(ms) => Some(ms),
                 }
             }
+            #[inline]
             fn sender(&self) -> Sender {
                 Sender(Came::in_headers(self))
             }
@@ -104,36 +112,47 @@ macro_rules! consumed_by_reference {
         impl<M: ConsumedMessage + ?Sized> ConsumedMessage for $reference {
             type Headers = M::Headers;
 
+            #[inline]
             fn header_view(&self) -> &M::Headers {
                 (**self).header_view()
             }
+            #[inline]
             fn topic(&self) -> &str {
                 (**self).topic()
             }
+            #[inline]
             fn partition(&self) -> i32 {
                 (**self).partition()
             }
+            #[inline]
             fn offset(&self) -> i64 {
                 (**self).offset()
             }
+            #[inline]
             fn key(&self) -> Option<&[u8]> {
                 (**self).key()
             }
+            #[inline]
             fn value(&self) -> Option<&[u8]> {
                 (**self).value()
             }
+            #[inline]
             fn value_bytes(&self) -> Option<usize> {
                 (**self).value_bytes()
             }
+            #[inline]
             fn timestamp_ms(&self) -> Option<i64> {
                 (**self).timestamp_ms()
             }
+            #[inline]
             fn creation_context(&self) -> Context {
                 (**self).creation_context()
             }
+            #[inline]
             fn is_counted(&self) -> bool {
                 (**self).is_counted()
             }
+            #[inline]
             fn sender(&self) -> Sender {
                 (**self).sender()
             }

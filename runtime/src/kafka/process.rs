@@ -32,7 +32,7 @@ where
     let mut span = OwnedSpan::idle(&PROCESS);
     let mut measure = Measure::idle();
     open(&mut span, &mut measure, message, || options);
-    traced((span, measure), handler, outcome).await
+    traced((&mut span, measure), handler, outcome).await
 }
 
 /// Runs `handler` in the process span of a batch: one span with a link to the creation context of each message.
@@ -46,7 +46,7 @@ where
     let mut span = OwnedSpan::idle(&PROCESS);
     let mut measure = Measure::idle();
     open_batch(&mut span, &mut measure, messages, || options);
-    traced((span, measure), handler, outcome).await
+    traced((&mut span, measure), handler, outcome).await
 }
 
 /// Calls `handler` in the process span of `message`.

@@ -34,6 +34,7 @@ use opentelemetry::{Context, global};
 pub(crate) use carrier::is_one_of;
 pub use carrier::{HeaderEdit, HeaderView};
 pub use fields::{Fields, FieldsMut};
+pub(crate) use propagator::register;
 pub use propagator::{Format, Propagator, UnknownPropagator};
 #[cfg(feature = "kafka")]
 pub(crate) use refused::refuse;
@@ -59,6 +60,9 @@ pub fn inject_trace_context<H: HeaderEdit + ?Sized>(headers: &mut H) {
 
 /// Writes the span and baggage of `cx` into `headers`; otherwise like [`inject_trace_context`].
 pub fn inject_context<H: HeaderEdit + ?Sized>(cx: &Context, headers: &mut H) {
+    if propagator::is_default_standing() {
+        return w3c::inject(cx, headers, w3c::Parts::ALL);
+    }
     global::get_text_map_propagator(|propagator| match w3c_parts(propagator) {
         Some(parts) => w3c::inject(cx, headers, parts),
         None => bridge::inject(propagator, cx, headers),
@@ -83,6 +87,9 @@ pub fn extract_trace_context<H: HeaderView + ?Sized>(headers: &H) -> Context {
 
 /// `cx` with the span and baggage that `headers` carry; otherwise like [`extract_trace_context`].
 pub fn extract_onto<H: HeaderView + ?Sized>(cx: &Context, headers: &H) -> Context {
+    if propagator::is_default_standing() {
+        return w3c::extract(cx, headers, w3c::Parts::ALL, w3c::duplicates());
+    }
     global::get_text_map_propagator(|propagator| match w3c_parts(propagator) {
         Some(parts) => w3c::extract(cx, headers, parts, w3c::duplicates()),
         None => bridge::extract(propagator, cx, headers),
@@ -103,14 +110,23 @@ pub(crate) enum Came {
 impl Came {
     /// What the global propagator finds in `headers`. A `Context` is made only where one is needed: most messages carry
     /// one `traceparent`, which allocates nothing.
+    #[inline]
     pub(crate) fn in_headers<H: HeaderView + ?Sized>(headers: &H) -> Self {
+        if propagator::is_default_standing() {
+            return Self::in_w3c_headers(headers, w3c::Parts::ALL);
+        }
         global::get_text_map_propagator(|propagator| match w3c_parts(propagator) {
-            Some(parts) => match w3c::only_span(headers, parts) {
-                Some(span) => Came::Only(span),
-                None => Came::Context(w3c::extract(&Context::new(), headers, parts, w3c::duplicates())),
-            },
+            Some(parts) => Self::in_w3c_headers(headers, parts),
             None => Came::Context(bridge::extract(propagator, &Context::new(), headers)),
         })
+    }
+
+    #[inline]
+    fn in_w3c_headers<H: HeaderView + ?Sized>(headers: &H, parts: w3c::Parts) -> Self {
+        match w3c::only_span(headers, parts) {
+            Some(span) => Came::Only(span),
+            None => Came::Context(w3c::extract(&Context::new(), headers, parts, w3c::duplicates())),
+        }
     }
 
     /// What a context that came with a message holds.
@@ -153,7 +169,7 @@ fn w3c_parts(propagator: &dyn TextMapPropagator) -> Option<w3c::Parts> {
     let mut parts = w3c::Parts { trace: false, baggage: false };
     let mut state = false;
     if propagator.fields().next().is_some_and(propagator::is_first_of_default) {
-        return Some(w3c::Parts { trace: true, baggage: true });
+        return Some(w3c::Parts::ALL);
     }
     for field in propagator.fields() {
         match field {
@@ -212,7 +228,8 @@ pub(crate) fn with_fields<R>(mut work: impl FnMut(&[&str]) -> R) -> R {
 /// Whether the global propagator writes anything at all; if not, a message carries no context of ours.
 #[cfg(feature = "kafka")]
 pub(crate) fn propagates() -> bool {
-    global::get_text_map_propagator(|propagator| propagator.fields().next().is_some())
+    propagator::is_default_standing()
+        || global::get_text_map_propagator(|propagator| propagator.fields().next().is_some())
 }
 
 /// The codec alone, for the benchmark and the comparison of parsers.
@@ -220,7 +237,7 @@ pub(crate) fn propagates() -> bool {
 pub mod codec {
     use super::{Context, HeaderEdit, HeaderView, traceparent, w3c};
 
-    const PARTS: w3c::Parts = w3c::Parts { trace: true, baggage: true };
+    const PARTS: w3c::Parts = w3c::Parts::ALL;
 
     /// Trace id, span id and flags of a `traceparent`.
     pub fn parse_traceparent(value: &[u8]) -> Option<(u128, u64, u8)> {

@@ -3,11 +3,12 @@
 use std::borrow::Cow;
 use std::str::FromStr;
 use std::sync::LazyLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
-use opentelemetry::Context;
 use opentelemetry::propagation::text_map_propagator::FieldIter;
 use opentelemetry::propagation::{Extractor, Injector, TextMapPropagator};
 use opentelemetry::trace::{SpanContext, TraceContextExt as _};
+use opentelemetry::{Context, global};
 
 use super::bridge::{Extracted, Injected};
 use super::w3c::{self, BAGGAGE, Parts, TRACEPARENT, TRACESTATE};
@@ -110,6 +111,47 @@ pub(super) fn is_first_of_default(field: &str) -> bool {
     DEFAULT_FIELDS.first().is_some_and(|first| std::ptr::eq(first.as_str(), field))
 }
 
+/// Default propagators that set-up registered and nobody has replaced: one or none.
+static STANDING: AtomicUsize = AtomicUsize::new(0);
+
+/// Whether the global propagator is the one that set-up registers by default, told without OpenTelemetry's lock and a call
+/// of the propagator. False also where another one does the same.
+#[inline]
+pub(super) fn is_default_standing() -> bool {
+    STANDING.load(Ordering::Relaxed) != 0
+}
+
+/// What set-up registers.
+#[derive(Debug)]
+struct Registered(Propagator);
+
+/// Makes this the global propagator.
+pub(crate) fn register(propagator: Propagator) {
+    STANDING.fetch_add(usize::from(propagator.is_default()), Ordering::Relaxed);
+    global::set_text_map_propagator(Registered(propagator));
+}
+
+impl Drop for Registered {
+    /// Another one has taken its place.
+    fn drop(&mut self) {
+        STANDING.fetch_sub(usize::from(self.0.is_default()), Ordering::Relaxed);
+    }
+}
+
+impl TextMapPropagator for Registered {
+    fn inject_context(&self, cx: &Context, injector: &mut dyn Injector) {
+        self.0.inject_context(cx, injector);
+    }
+
+    fn extract_with_context(&self, cx: &Context, extractor: &dyn Extractor) -> Context {
+        self.0.extract_with_context(cx, extractor)
+    }
+
+    fn fields(&self) -> FieldIter<'_> {
+        self.0.fields()
+    }
+}
+
 impl Default for Propagator {
     /// W3C trace context and baggage.
     fn default() -> Self {
@@ -140,6 +182,10 @@ impl Propagator {
     /// The formats, in order.
     pub fn formats(&self) -> &[Format] {
         &self.formats
+    }
+
+    fn is_default(&self) -> bool {
+        self.fields.first().is_some_and(|first| is_first_of_default(first))
     }
 }
 

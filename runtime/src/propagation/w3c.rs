@@ -50,6 +50,10 @@ pub(crate) struct Parts {
     pub(crate) baggage: bool,
 }
 
+impl Parts {
+    pub(crate) const ALL: Self = Parts { trace: true, baggage: true };
+}
+
 /// Values of one list header, the last header first, bounded before they are joined.
 struct List<'a> {
     /// Nearly always the only one, so that nothing is allocated for it.

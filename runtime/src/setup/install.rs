@@ -19,7 +19,7 @@ use super::{panic_hook, signal};
 use crate::export::otlp::OtlpConfig;
 use crate::pipeline::exporter::BatchExporter;
 use crate::pipeline::{Pipeline, PipelineSettings};
-use crate::propagation::Propagator;
+use crate::propagation::{self, Propagator};
 use crate::span::sampler::SamplerSetting;
 use crate::{diagnostics, export};
 
@@ -33,7 +33,7 @@ pub(super) fn global(mut setup: Setup) -> Result<Telemetry, SetupError> {
     let pipeline = start(&mut setup, &mut settings, true)?;
     diagnostics::set_verbosity(settings.verbosity);
     // Also when switched off: a service that does not trace must not cut its neighbours' traces.
-    global::set_text_map_propagator(Propagator::new(settings.propagators.iter().copied()));
+    propagation::register(Propagator::new(settings.propagators.iter().copied()));
     let provider = pipeline.as_ref().map(Pipeline::provider);
     if let Some(provider) = &provider {
         global::set_tracer_provider(provider.clone());

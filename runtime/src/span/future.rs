@@ -1,5 +1,6 @@
 //! A future inside its span: attached for each poll, and while the future is dropped.
 
+use std::borrow::BorrowMut;
 use std::future::Future;
 use std::marker::PhantomData;
 use std::mem;
@@ -49,24 +50,34 @@ impl<T, P: Ending<T>> Drop for Unwinding<'_, T, P> {
 
 pin_project! {
     /// A future inside its span. `Send` exactly when the future is: no guard lives across an await.
+    ///
+    /// The span is its own, or that of the `async fn` round it, which keeps it in its place: a span that is moved in is
+    /// copied twice, which is most of what a function costs where tracing is off.
     #[derive(Debug)]
     #[must_use = "futures do nothing unless polled"]
-    pub struct Traced<F, P> {
-        span: OwnedSpan,
+    pub struct Traced<S, F, P>
+    where
+        S: BorrowMut<OwnedSpan>,
+    {
+        span: S,
         // Dropped by hand, with the span's context current: what its destructors record belongs there.
         #[pin]
         inner: Inner<F>,
         probe: Option<P>,
     }
 
-    impl<F, P> PinnedDrop for Traced<F, P> {
+    impl<S, F, P> PinnedDrop for Traced<S, F, P>
+    where
+        S: BorrowMut<OwnedSpan>,
+    {
         fn drop(this: Pin<&mut Self>) {
             let this = this.project();
-            if !this.span.is_recording() && this.span.context().is_none() {
+            let span = (*this.span).borrow_mut();
+            if !span.is_recording() && span.context().is_none() {
                 return;
             }
-            drop_inside(this.span, this.inner);
-            this.span.close(flag::CANCELLED);
+            drop_inside(span, this.inner);
+            span.close(flag::CANCELLED);
         }
     }
 }
@@ -95,8 +106,9 @@ pub(super) fn drop_inside<F>(span: &mut OwnedSpan, mut inner: Pin<&mut Inner<F>>
 
 /// Wraps a future in a span that is open, or that stays idle.
 #[inline]
-pub fn traced<F, P>(span: OwnedSpan, future: F, probe: P) -> Traced<F, P>
+pub fn traced<S, F, P>(span: S, future: F, probe: P) -> Traced<S, F, P>
 where
+    S: BorrowMut<OwnedSpan>,
     F: Future,
     P: FnOnce(&F::Output) -> Outcome,
 {
@@ -105,16 +117,18 @@ where
 
 /// Wraps a future in a span that is open, or that stays idle, with an ending of any kind.
 #[inline]
-pub(crate) fn traced_until<F, P>(span: OwnedSpan, future: F, probe: P) -> Traced<F, P>
+pub(crate) fn traced_until<S, F, P>(span: S, future: F, probe: P) -> Traced<S, F, P>
 where
+    S: BorrowMut<OwnedSpan>,
     F: Future,
     P: Ending<F::Output>,
 {
     Traced { span, inner: Inner::new(future), probe: Some(probe) }
 }
 
-impl<F, P> Future for Traced<F, P>
+impl<S, F, P> Future for Traced<S, F, P>
 where
+    S: BorrowMut<OwnedSpan>,
     F: Future,
     P: Ending<F::Output>,
 {
@@ -123,26 +137,27 @@ where
     #[inline]
     fn poll(self: Pin<&mut Self>, task: &mut TaskContext<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
-        let attached = this.span.attach();
+        let span = (*this.span).borrow_mut();
+        let attached = span.attach();
         let InnerPin::Alive { future } = this.inner.as_mut().project() else {
             // Polled after the end: as with any future, there is nothing more to come.
             return Poll::Pending;
         };
         let unwinding = Unwinding(&mut *this.probe, PhantomData);
-        let polled = this.span.polling(&attached, || future.poll(task));
+        let polled = span.polling(&attached, || future.poll(task));
         mem::forget(unwinding);
         if polled.is_pending() {
-            this.span.keep(&attached);
+            span.keep(&attached);
             return Poll::Pending;
         }
         let value = ready!(polled);
-        if this.span.is_recording() || this.probe.as_ref().is_some_and(P::is_wanted) {
+        if span.is_recording() || this.probe.as_ref().is_some_and(P::is_wanted) {
             // Destructors of the future's locals ran in the poll; what is left goes while the span is current.
             this.inner.set(Inner::Dropped);
             drop(attached);
             match this.probe.take() {
-                Some(probe) => this.span.finish(probe.outcome(&value)),
-                None => this.span.close(0),
+                Some(probe) => span.finish(probe.outcome(&value)),
+                None => span.close(0),
             }
         }
         Poll::Ready(value)

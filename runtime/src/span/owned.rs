@@ -142,6 +142,13 @@ impl OwnedSpan {
     /// clone costs as much as all the rest. Whoever attaches again calls [`OwnedSpan::keep`] before detaching.
     #[inline]
     pub(super) fn attach(&mut self) -> Attached {
+        if self.cx.is_none() && self.leaf.is_none() {
+            return Attached::No;
+        }
+        self.attach_own()
+    }
+
+    fn attach_own(&mut self) -> Attached {
         if !local::is_there() {
             return Attached::No;
         }

@@ -104,8 +104,8 @@ pub(super) fn single<S: Begins, M: ConsumedMessage + ?Sized>(
         return recording;
     }
     let told = details::in_place(message, options, now_ms, asker);
-    let constant = matches!(asker, Asker::Handler { constant: true });
-    let given = known::given(options, constant, options.topic.as_deref().unwrap_or_else(|| message.topic()));
+    let first = if let Asker::Handler { first } = asker { first } else { None };
+    let given = known::given(options, first, options.topic.as_deref().unwrap_or_else(|| message.topic()));
     let quick = match (plain, given) {
         (Some(sender), Some(given)) => span.begin_message(sender, given, &told),
         _ => None,

@@ -2,6 +2,7 @@
 
 use opentelemetry::KeyValue;
 
+use crate::kafka::known::First;
 use crate::kafka::message::ConsumedMessage;
 use crate::kafka::options::{KeyText, ProcessOptions};
 use crate::kafka::{attributes, headers};
@@ -34,8 +35,8 @@ pub(super) fn delivery_attempt(attempt: u64) -> KeyValue {
 /// Who asks for the span of a message.
 #[derive(Clone, Copy)]
 pub(super) enum Asker {
-    /// A handler of its own. `constant`: its options are the same the next time.
-    Handler { constant: bool },
+    /// A handler of its own. `first`: its options are the same the next time, and this is known of them.
+    Handler { first: Option<&'static First> },
     /// The runner, for this attempt. What a handler may have other words for is not told yet.
     Runner { attempt: u32 },
 }

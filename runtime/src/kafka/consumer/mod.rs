@@ -17,7 +17,7 @@
 //!                            RT::kafka::CapturedHeader::new("x-flow", "throughline.messaging.header.x-flow")] }));
 //!     &OPTIONS
 //! }) { RT::kafka::set(&mut span, &measure, 0, "task_id", &task_id); }
-//! // from here on as in #[traced_span]: RT::kafka::{in_span, traced}((span, measure), ..)
+//! // from here on as in #[traced_span]: RT::kafka::{in_span, traced}((&mut span, measure), ..)
 //! ```
 //!
 //! Where an argument is an expression, what is handed over is the closure itself: `|| RT::kafka::ProcessOptions::new()..`.
@@ -68,6 +68,7 @@ use crate::span::message::MessagePlace;
 use crate::span::{self, OwnedSpan, Span};
 
 /// Begins the process span of a synchronous handler. True if it records.
+#[inline]
 pub fn enter<M, O>(span: &mut Span, measure: &mut Measure, message: &M, options: O) -> bool
 where
     M: ConsumedMessage + ?Sized,
@@ -77,6 +78,7 @@ where
 }
 
 /// Begins the process span of an asynchronous handler; attaches nothing. True if it records.
+#[inline]
 pub fn open<M, O>(span: &mut OwnedSpan, measure: &mut Measure, message: &M, options: O) -> bool
 where
     M: ConsumedMessage + ?Sized,
@@ -85,9 +87,25 @@ where
     of_message(span, measure, message, options)
 }
 
+/// Whether anybody may want to know of a handler: what a program without tracing, metrics and runner pays for each call.
+#[inline]
+fn is_of_interest() -> bool {
+    span::on() || running::was_ever() || metrics::is_measured()
+}
+
 /// Fills the span of the runner's attempt, or begins span and measurement, whichever of them somebody wants.
 #[inline]
 fn of_message<S, M, O>(span: &mut S, measure: &mut Measure, message: &M, options: O) -> bool
+where
+    S: Begins,
+    M: ConsumedMessage + ?Sized,
+    O: HandlerOptions,
+{
+    is_of_interest() && begin_message(span, measure, message, options)
+}
+
+#[inline(never)]
+fn begin_message<S, M, O>(span: &mut S, measure: &mut Measure, message: &M, options: O) -> bool
 where
     S: Begins,
     M: ConsumedMessage + ?Sized,
@@ -101,7 +119,7 @@ where
         return false;
     }
     let options = options.said();
-    let asker = Asker::Handler { constant: options.is_constant() };
+    let asker = Asker::Handler { first: options.first() };
     if measured {
         measure_single(measure, message, &options);
     }
@@ -130,16 +148,23 @@ where
 
 /// Begins the process span of a synchronous handler whose parameters are no message, such as a `T: KafkaMessage`: that of
 /// the runner's attempt, or one that knows of no sender. True if it records.
+#[inline]
 pub fn enter_any(span: &mut Span, measure: &mut Measure, options: impl HandlerOptions) -> bool {
     of_any(span, measure, options)
 }
 
 /// The same for an asynchronous handler; attaches nothing.
+#[inline]
 pub fn open_any(span: &mut OwnedSpan, measure: &mut Measure, options: impl HandlerOptions) -> bool {
     of_any(span, measure, options)
 }
 
+#[inline]
 fn of_any<S: Begins>(span: &mut S, measure: &mut Measure, options: impl HandlerOptions) -> bool {
+    is_of_interest() && begin_any(span, measure, options)
+}
+
+fn begin_any<S: Begins>(span: &mut S, measure: &mut Measure, options: impl HandlerOptions) -> bool {
     if let Some(claimed) = running::claim_any() {
         return fill(claimed, measure, None::<&Record>, options);
     }

@@ -3,6 +3,7 @@
 use std::ops::Deref;
 use std::sync::OnceLock;
 
+use crate::kafka::known::First;
 use crate::kafka::options::ProcessOptions;
 
 /// What the arguments of a handler say: a closure that builds the options for this message, or [`ConstantOptions`].
@@ -16,19 +17,30 @@ pub trait HandlerOptions {
 #[derive(Debug)]
 #[allow(clippy::large_enum_variant, reason = "lies on the stack for a call; a box would cost an allocation")]
 pub enum Said {
-    Constant(&'static ProcessOptions),
+    Constant(&'static Made),
     ThisTime(ProcessOptions),
 }
 
+/// Options that were built once, and what came of them.
+#[derive(Debug)]
+pub struct Made {
+    options: ProcessOptions,
+    first: First,
+}
+
 impl Said {
+    /// Of options that will be the same the next time, what is known of their first topic.
     #[inline]
-    pub(super) fn is_constant(&self) -> bool {
-        matches!(self, Said::Constant(_))
+    pub(super) fn first(&self) -> Option<&'static First> {
+        match self {
+            Said::Constant(made) => Some(&made.first),
+            Said::ThisTime(_) => None,
+        }
     }
 
     pub(super) fn into_owned(self) -> ProcessOptions {
         match self {
-            Said::Constant(options) => options.clone(),
+            Said::Constant(made) => made.options.clone(),
             Said::ThisTime(options) => options,
         }
     }
@@ -40,7 +52,7 @@ impl Deref for Said {
     #[inline]
     fn deref(&self) -> &ProcessOptions {
         match self {
-            Said::Constant(options) => options,
+            Said::Constant(made) => &made.options,
             Said::ThisTime(options) => options,
         }
     }
@@ -57,7 +69,7 @@ impl<F: FnOnce() -> ProcessOptions> HandlerOptions for F {
 #[derive(Debug)]
 pub struct ConstantOptions {
     make: fn() -> ProcessOptions,
-    made: OnceLock<ProcessOptions>,
+    made: OnceLock<Made>,
 }
 
 impl ConstantOptions {
@@ -71,6 +83,6 @@ impl ConstantOptions {
 impl HandlerOptions for &'static ConstantOptions {
     #[inline]
     fn said(self) -> Said {
-        Said::Constant(self.made.get_or_init(self.make))
+        Said::Constant(self.made.get_or_init(|| Made { options: (self.make)(), first: First::new() }))
     }
 }

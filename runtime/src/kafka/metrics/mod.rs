@@ -68,7 +68,7 @@ impl Timer {
 #[inline]
 pub(super) fn is_measured() -> bool {
     #[cfg(feature = "metrics")]
-    return provider::current().is_some();
+    return provider::is_set();
     #[cfg(not(feature = "metrics"))]
     false
 }

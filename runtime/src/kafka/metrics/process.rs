@@ -1,6 +1,6 @@
 //! How long a handler took (kafka.md M-4), measured beside its span and ended with it.
 
-use std::borrow::Cow;
+use std::borrow::{BorrowMut, Cow};
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -14,11 +14,16 @@ use crate::span::{self, Ending, Outcome, OwnedSpan, Span, Traced, TracedStream};
 
 /// The measurement of one call of a handler; ends where it is dropped, if it has not ended before.
 #[derive(Debug)]
-pub struct Measure {
+pub struct Measure(State);
+
+#[derive(Debug)]
+enum State {
+    /// Not begun, or ended.
+    Idle,
     #[cfg(feature = "metrics")]
-    running: Option<Box<Running>>,
+    Running(Box<Running>),
     /// The span of the runner's attempt that the handler fills; the runner measures it.
-    claimed: Option<Claimed>,
+    Claimed(Claimed),
 }
 
 #[cfg(feature = "metrics")]
@@ -37,23 +42,19 @@ impl Measure {
     #[inline]
     #[allow(clippy::new_without_default, reason = "named as `Span::idle` is")]
     pub const fn idle() -> Self {
-        Measure {
-            #[cfg(feature = "metrics")]
-            running: None,
-            claimed: None,
-        }
+        Measure(State::Idle)
     }
 
     /// Notes that the handler has no span of its own.
     #[inline]
     pub(in crate::kafka) fn fills(&mut self, claimed: Claimed) {
-        self.claimed = Some(claimed);
+        self.0 = State::Claimed(claimed);
     }
 
     /// The span that is filled in place of one of its own.
     #[inline]
     pub(in crate::kafka) fn claimed(&self) -> Option<&Claimed> {
-        self.claimed.as_ref()
+        if let State::Claimed(claimed) = &self.0 { Some(claimed) } else { None }
     }
 
     /// Begins, and counts the messages (M-3), if a meter provider is set.
@@ -63,7 +64,7 @@ impl Measure {
         {
             let measured = measured();
             super::consumed(messages, || measured.clone());
-            self.running = Some(Box::new(Running {
+            self.0 = State::Running(Box::new(Running {
                 begun: std::time::Instant::now(),
                 measured,
                 began_in_panic: std::thread::panicking(),
@@ -77,15 +78,20 @@ impl Measure {
     #[inline]
     fn is_running(&self) -> bool {
         #[cfg(feature = "metrics")]
-        return self.running.is_some();
+        return matches!(self.0, State::Running(_));
         #[cfg(not(feature = "metrics"))]
         false
     }
 
     #[inline]
+    fn is_idle(&self) -> bool {
+        matches!(self.0, State::Idle)
+    }
+
+    #[cold]
     fn end(&mut self, error_type: Option<Cow<'static, str>>) {
         #[cfg(feature = "metrics")]
-        if let Some(running) = self.running.take() {
+        if let State::Running(running) = std::mem::replace(&mut self.0, State::Idle) {
             let Running { begun, mut measured, .. } = *running;
             measured.error_type = error_type;
             super::instruments::process(begun.elapsed(), measured);
@@ -97,7 +103,7 @@ impl Measure {
     #[inline]
     fn panicked(&mut self) {
         #[cfg(feature = "metrics")]
-        if let Some(running) = &mut self.running {
+        if let State::Running(running) = &mut self.0 {
             running.panicked = true;
         }
     }
@@ -107,7 +113,7 @@ impl Measure {
 impl Drop for Measure {
     #[inline]
     fn drop(&mut self) {
-        if let Some(running) = &self.running {
+        if let State::Running(running) = &self.0 {
             let panicked = running.panicked || (std::thread::panicking() && !running.began_in_panic);
             self.end(panicked.then_some(Cow::Borrowed("panic")));
         }
@@ -124,20 +130,22 @@ pub struct MeasuredProbe<P> {
 impl<T, P: FnOnce(&T) -> Outcome> Ending<T> for MeasuredProbe<P> {
     #[inline]
     fn is_wanted(&self) -> bool {
-        self.measure.is_running() || self.measure.claimed.is_some()
+        !self.measure.is_idle()
     }
 
     #[inline]
     fn outcome(mut self, value: &T) -> Outcome {
         let outcome = (self.probe)(value);
-        if let Some(claimed) = &self.measure.claimed {
+        if let Some(claimed) = self.measure.claimed() {
             claimed.ended(outcome.clone());
         }
-        let error_type = match &outcome {
-            Outcome::Failed { error_type, .. } if self.measure.is_running() => Some(error_type.clone()),
-            _ => None,
-        };
-        self.measure.end(error_type);
+        if self.measure.is_running() {
+            let error_type = match &outcome {
+                Outcome::Failed { error_type, .. } => Some(error_type.clone()),
+                _ => None,
+            };
+            self.measure.end(error_type);
+        }
         outcome
     }
 
@@ -148,8 +156,9 @@ impl<T, P: FnOnce(&T) -> Outcome> Ending<T> for MeasuredProbe<P> {
 
 /// A handler's future in its span, measured.
 #[inline]
-pub fn traced<F, P>((span, measure): (OwnedSpan, Measure), future: F, probe: P) -> Traced<F, MeasuredProbe<P>>
+pub fn traced<S, F, P>((span, measure): (S, Measure), future: F, probe: P) -> Traced<S, F, MeasuredProbe<P>>
 where
+    S: BorrowMut<OwnedSpan>,
     F: Future,
     P: FnOnce(&F::Output) -> Outcome,
 {

@@ -79,7 +79,7 @@ where
             }
             Some((reason, next))
         };
-        let failed = traced((span, measure), work, |failed| match failed {
+        let failed = traced((&mut span, measure), work, |failed| match failed {
             Some((reason, next)) if self.is_error(*next) => Outcome::from(reason.clone()),
             _ => Outcome::None,
         });

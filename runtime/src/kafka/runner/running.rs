@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use opentelemetry::trace::TraceContextExt as _;
 use opentelemetry::{Context, KeyValue};
@@ -12,6 +13,14 @@ use crate::span::Outcome;
 
 tokio::task_local! {
     static RUNNING: Running;
+}
+
+static EVER: AtomicBool = AtomicBool::new(false);
+
+/// Whether an attempt ever ran in this process. If not, handlers need not look whether one runs here.
+#[inline]
+pub(in crate::kafka) fn was_ever() -> bool {
+    EVER.load(Ordering::Relaxed)
 }
 
 /// One attempt with a process span.
@@ -54,6 +63,8 @@ impl Running {
     }
 
     fn of(what: Arc<What>) -> Self {
+        // A task that is running has seen this: what brings it to another thread puts that in order, too.
+        EVER.store(true, Ordering::Relaxed);
         Running { what, filled: Cell::new(false), outcome: RefCell::new(None) }
     }
 
@@ -82,6 +93,7 @@ pub(super) async fn scope<F: Future>(running: Running, attempt: F) -> (F::Output
 
 /// The process span of the attempt that runs here, if it is that of this message, or of this batch of `count`, and nobody
 /// has filled it yet. Whoever asks fills it.
+#[inline]
 pub(in crate::kafka) fn claim<M: ConsumedMessage + ?Sized>(
     first: &M,
     count: Option<usize>,
@@ -99,7 +111,12 @@ pub(in crate::kafka) fn claim_any() -> Option<Claimed> {
     claim_if(|_| true)
 }
 
+#[inline]
 fn claim_if(is_it: impl FnOnce(&What) -> bool) -> Option<Claimed> {
+    if was_ever() { claim_running(is_it) } else { None }
+}
+
+fn claim_running(is_it: impl FnOnce(&What) -> bool) -> Option<Claimed> {
     let claim = |running: &Running| {
         let is_claimed = is_it(&running.what) && !running.filled.replace(true);
         is_claimed.then(|| Claimed { what: Arc::clone(&running.what) })
