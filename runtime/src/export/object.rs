@@ -107,8 +107,16 @@ impl<E: SpanExporter + 'static> BatchExporter for Foreign<E> {
     }
 
     fn export<'a>(&'a mut self, spans: &'a [SpanData]) -> ExportFuture<'a> {
+        self.export_taken(spans.to_vec())
+    }
+
+    fn takes_spans(&self) -> bool {
+        true
+    }
+
+    fn export_taken(&mut self, spans: Vec<SpanData>) -> ExportFuture<'_> {
         Box::pin(async move {
-            match self.call(|reply| Call::Export(spans.to_vec(), reply)).await {
+            match self.call(|reply| Call::Export(spans, reply)).await {
                 Ok(()) => Ok(Exported::default()),
                 Err(error) => Err(classified(&error)),
             }

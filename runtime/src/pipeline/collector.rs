@@ -2,6 +2,7 @@
 //! them in batches to the exporters. It waits for its own alarm clock, and a moment for exporters that are all full.
 
 use std::collections::HashMap;
+use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -17,6 +18,7 @@ use super::convert::Converter;
 use super::delivery::Delivery;
 use super::intake::Intake;
 use super::size::span_bytes;
+use super::spans::{Source, Sources, Spans};
 use crate::diagnostics;
 use crate::span::counters::{self, DropReason};
 use crate::span::exchange::Reader;
@@ -98,6 +100,7 @@ impl Collector {
         settings: CollectorSettings,
     ) -> std::io::Result<Self> {
         let shared = Arc::new(Shared::default());
+        let sources = delivery.gives_spans().then(|| Vec::with_capacity(settings.batch_size));
         let mut worker = Worker {
             shared: Arc::clone(&shared),
             intake,
@@ -108,6 +111,7 @@ impl Collector {
             clockwork: Clockwork::start(),
             readers: HashMap::new(),
             batch: Vec::with_capacity(settings.batch_size),
+            sources,
             batch_bytes: 0,
             batch_since: None,
             impatient_until: None,
@@ -164,6 +168,8 @@ struct Worker {
     clockwork: Clockwork,
     readers: HashMap<usize, Reader>,
     batch: Vec<SpanData>,
+    /// What they were made of, if an exporter takes them.
+    sources: Option<Vec<Option<Source>>>,
     batch_bytes: usize,
     /// When the first span of the batch was put there.
     batch_since: Option<Instant>,
@@ -236,7 +242,8 @@ impl Worker {
             }
         }
         for span in self.intake.take_direct() {
-            self.take(span);
+            self.take_whole(span);
+            self.send_if_full();
         }
         let due = self.batch_since.is_some_and(|since| since.elapsed() >= self.settings.schedule_delay);
         if hurried || due || self.settings.schedule_delay <= LOOK {
@@ -252,42 +259,60 @@ impl Worker {
                 continue;
             }
             let details = reader.details.take();
-            let converted = catch_unwind(AssertUnwindSafe(|| self.convert(entry, details.as_ref())));
-            match converted {
-                Ok(Some(span)) => self.take(span),
-                Ok(None) => {}
-                Err(_) => counters::dropped(DropReason::Panic, 1),
+            if catch_unwind(AssertUnwindSafe(|| self.take_entry(entry, details))).is_err() {
+                counters::dropped(DropReason::Panic, 1);
             }
+            self.send_if_full();
         }
     }
 
-    fn convert(&mut self, entry: Entry, details: Option<&Details>) -> Option<SpanData> {
-        Some(match entry {
+    fn take_entry(&mut self, entry: Entry, details: Option<Details>) {
+        match entry {
             Entry::Span(record) => {
                 self.intake.heap_collected(record.heap_bytes());
                 let only_recorded = record.flags & flag::RECORD_ONLY != 0;
                 let times = self.clockwork.times(&record);
-                let span = self.converter.span(record, details, times);
+                let is_kept = self.sources.is_some() && record.flags & flag::OWNS_HEAP == 0;
+                let source = is_kept.then(|| Source { record: record.clone(), details, times });
+                let span = self.converter.span(record, details.as_ref(), times);
                 for processor in &self.processors {
                     processor.on_end_of_ours(&span);
                 }
-                if only_recorded {
-                    return None;
+                if !only_recorded {
+                    self.take(span, source);
                 }
-                span
             }
             Entry::Foreign(span) => {
                 self.intake.heap_collected(span_bytes(&span));
-                *span
+                self.take_whole(*span);
             }
-            Entry::Message(_) | Entry::Nothing => return None,
-        })
+            Entry::Message(_) | Entry::Nothing => {}
+        }
     }
 
-    fn take(&mut self, span: SpanData) {
-        self.shared.collected.fetch_add(1, Ordering::Relaxed);
+    /// Takes a span that comes as such.
+    fn take_whole(&mut self, span: SpanData) {
+        self.take(span, None);
+    }
+
+    /// Never panics: a span is counted as collected, or as lost with a panic.
+    #[inline]
+    fn take(&mut self, span: SpanData, source: Option<Source>) {
         self.batch_bytes += span_bytes(&span);
         self.batch.push(span);
+        if let Some(sources) = &mut self.sources {
+            self.batch_bytes += size_of::<Source>();
+            sources.push(source);
+        }
+        // Nobody else counts here.
+        let collected = self.shared.collected.load(Ordering::Relaxed);
+        self.shared.collected.store(collected + 1, Ordering::Relaxed);
+    }
+
+    fn send_if_full(&mut self) {
+        if self.batch.is_empty() {
+            return;
+        }
         self.batch_since.get_or_insert_with(Instant::now);
         if self.batch.len() >= self.settings.batch_size || self.batch_bytes >= self.settings.batch_bytes {
             self.send();
@@ -310,7 +335,12 @@ impl Worker {
             return;
         }
         self.wait_for_room();
-        let batch = std::mem::replace(&mut self.batch, Vec::with_capacity(self.settings.batch_size));
-        self.delivery.offer(Arc::new(batch), std::mem::take(&mut self.batch_bytes));
+        let CollectorSettings { batch_size, code_attributes, .. } = self.settings;
+        let batch = mem::replace(&mut self.batch, Vec::with_capacity(batch_size));
+        let sources = self.sources.as_mut().map(|sources| Sources {
+            each: mem::replace(sources, Vec::with_capacity(batch_size)),
+            code_attributes,
+        });
+        self.delivery.offer(Spans::new(batch, sources), mem::take(&mut self.batch_bytes));
     }
 }

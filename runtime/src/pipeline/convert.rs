@@ -10,7 +10,7 @@ use opentelemetry_sdk::trace::{SpanData, SpanEvents, SpanLinks};
 
 use super::timeline::{Times, system_time};
 use crate::span::limits::{self, SpanLimits};
-use crate::span::message::Details;
+use crate::span::message::{Details, Word};
 use crate::span::record::{Record, flag};
 use crate::span::side::Side;
 use crate::span::{Site, trace_id};
@@ -19,7 +19,7 @@ use crate::span::{Site, trace_id};
 #[derive(Debug)]
 struct SiteData {
     scope: InstrumentationScope,
-    code: Vec<KeyValue>,
+    code: Vec<(&'static str, Word)>,
 }
 
 /// A hash of the address of a static: nobody outside chooses those, so it need not be a strong one.
@@ -65,7 +65,7 @@ impl Converter {
         let given = given.zip(details.copied());
 
         let of_message = given.map_or(0, |(given, _)| given.most());
-        let most = data.code.len() + of_message + values.len() + side.attributes.len() + 2;
+        let most = data.code.len() + of_message + site.keys.len() + side.attributes.len();
         let mut attributes = Vec::with_capacity(most);
         let limits = limits::current();
         if let Some((given, details)) = &given {
@@ -99,7 +99,7 @@ impl Converter {
         if times.adjusted {
             attributes.push(KeyValue::new("throughline.clock.adjusted", true));
         }
-        attributes.extend_from_slice(&data.code);
+        attributes.extend(data.code.iter().map(|(key, word)| word.with_key(key)));
         let dropped = truncate(&mut attributes, limits) + side.dropped_attributes;
 
         let is_remote = parent != 0 && flags & flag::REMOTE_PARENT != 0;
@@ -119,7 +119,13 @@ impl Converter {
                 is_remote,
                 state.unwrap_or(TraceState::NONE),
             );
-            links.links.insert(0, Link::with_context(parent));
+            let parent = Link::with_context(parent);
+            if links.links.is_empty() {
+                // Room for one, where a list that grows has room for four.
+                links.links = vec![parent];
+            } else {
+                links.links.insert(0, parent);
+            }
             let most = limits.links as usize;
             links.dropped_count += u32::try_from(links.links.len().saturating_sub(most)).unwrap_or(u32::MAX);
             links.links.truncate(most);
@@ -153,9 +159,9 @@ impl Converter {
 fn site_data(site: &'static Site, with_code: bool) -> SiteData {
     let mut code = Vec::new();
     if with_code && let Some(function) = site.function_name() {
-        code.push(KeyValue::new("code.function.name", function));
-        code.push(KeyValue::new("code.file.path", site.file));
-        code.push(KeyValue::new("code.line.number", i64::from(site.line)));
+        code.push(("code.function.name", Word::Text(function)));
+        code.push(("code.file.path", Word::Text(site.file)));
+        code.push(("code.line.number", Word::Number(i64::from(site.line))));
     }
     SiteData { scope: site.scope.to_instrumentation_scope(), code }
 }

@@ -36,6 +36,16 @@ pub(crate) trait BatchExporter: Send + 'static {
     /// The future is dropped when the batch's time limit or the deadline of a shutdown passes.
     fn export<'a>(&'a mut self, spans: &'a [SpanData]) -> ExportFuture<'a>;
 
+    /// Whether it takes spans for itself; then [`export_taken`](Self::export_taken) is called instead.
+    fn takes_spans(&self) -> bool {
+        false
+    }
+
+    /// Like [`export`](Self::export), for an exporter that takes them.
+    fn export_taken(&mut self, spans: Vec<SpanData>) -> ExportFuture<'_> {
+        Box::pin(async move { self.export(&spans).await })
+    }
+
     /// Writes out what the exporter itself holds back.
     fn flush(&mut self) -> DoneFuture<'_> {
         Box::pin(async {})

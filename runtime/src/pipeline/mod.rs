@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `intake`, `bridge` | where spans come from: annotated functions, and the stock SDK |
 //! | `collector`, `convert`, `size` | the thread that makes batches of `SpanData` |
+//! | `spans` | a batch of them, and what it was made of |
 //! | `clockwork`, `timeline` | the time of a tick |
 //! | `exporter`, `delivery` | what an exporter is, and how batches get there |
 //! | `report` | what became of every span |
@@ -17,6 +18,7 @@ pub(crate) mod exporter;
 mod intake;
 pub(crate) mod report;
 mod size;
+pub(crate) mod spans;
 #[cfg(test)]
 mod tests;
 mod timeline;

@@ -44,6 +44,44 @@ pub(super) struct Timeline {
     ns_per_tick: f64,
     /// When eras began, on the monotonic clock.
     steps: VecDeque<u64>,
+    /// Between the last two anchors, if nothing stepped there. Nearly all spans lie in it: the last one was taken a moment
+    /// ago, and what is converted now has come since the one before.
+    newest: Option<Stretch>,
+}
+
+/// From one anchor to the next.
+#[derive(Clone, Copy, Debug)]
+struct Stretch {
+    from: Anchor,
+    /// Ticks.
+    to: u64,
+    /// Nanoseconds per tick.
+    wall_rate: f64,
+    monotonic_rate: f64,
+}
+
+impl Stretch {
+    fn between(from: Anchor, to: Anchor) -> Self {
+        let ticks = signed(to.ticks, from.ticks);
+        Self {
+            from,
+            to: to.ticks,
+            wall_rate: ratio(signed(to.wall_ns, from.wall_ns), ticks),
+            monotonic_rate: ratio(signed(to.monotonic_ns, from.monotonic_ns), ticks),
+        }
+    }
+
+    fn holds(&self, ticks: u64) -> bool {
+        (self.from.ticks..self.to).contains(&ticks)
+    }
+
+    fn wall(&self, ticks: u64) -> u64 {
+        along(self.from.wall_ns, signed(ticks, self.from.ticks), self.wall_rate)
+    }
+
+    fn monotonic(&self, ticks: u64) -> u64 {
+        along(self.from.monotonic_ns, signed(ticks, self.from.ticks), self.monotonic_rate)
+    }
 }
 
 /// A span's times, converted.
@@ -68,12 +106,14 @@ pub(super) enum Steadiness {
 impl Timeline {
     pub(super) fn new(ns_per_tick: f64, first: Anchor) -> Self {
         let era = Era { anchors: VecDeque::from([first]) };
-        Self { eras: VecDeque::from([era]), ns_per_tick, steps: VecDeque::new() }
+        Self { eras: VecDeque::from([era]), ns_per_tick, steps: VecDeque::new(), newest: None }
     }
 
     /// Adds an anchor. Anchors come in order.
     pub(super) fn add(&mut self, anchor: Anchor) -> Steadiness {
-        let stepped = self.last().is_some_and(|last| self.is_step(last, anchor));
+        let last = self.last();
+        let stepped = last.is_some_and(|last| self.is_step(last, anchor));
+        self.newest = last.filter(|_| !stepped).map(|last| Stretch::between(last, anchor));
         if !stepped {
             if let Some(era) = self.eras.back_mut() {
                 era.add(anchor);
@@ -110,6 +150,10 @@ impl Timeline {
 
     /// The times of a span, from its ticks.
     pub(super) fn times(&self, start: u64, end: u64) -> Times {
+        if let Some(newest) = self.newest.filter(|newest| newest.holds(start) && newest.holds(end)) {
+            let (start, end) = (newest.wall(start), newest.wall(end));
+            return Times { start: system_time(start), end: system_time(end.max(start)), adjusted: false };
+        }
         let Some((era, start_wall, start_monotonic)) = self.locate(start) else {
             return Times { start: UNIX_EPOCH, end: UNIX_EPOCH, adjusted: true };
         };
@@ -158,37 +202,17 @@ impl Era {
         }
     }
 
-    /// The first anchor after a tick. Nearly always the last one: it was taken a moment ago, and what is converted now has
-    /// come since the one before.
-    #[inline]
-    fn after(&self, ticks: u64) -> usize {
-        let count = self.anchors.len();
-        let is_before = |at: usize| self.anchors.get(at).is_some_and(|anchor| anchor.ticks <= ticks);
-        if count >= 2 && is_before(count - 2) {
-            return if is_before(count - 1) { count } else { count - 1 };
-        }
-        self.anchors.partition_point(|anchor| anchor.ticks <= ticks)
-    }
-
     /// Wall and monotonic time of a tick: between its two anchors, or beyond the outermost by the calibrated rate.
     fn interpolate(&self, ticks: u64, ns_per_tick: f64) -> Option<(u64, u64)> {
-        let after = self.after(ticks);
-        let (base, rate_wall, rate_monotonic) =
-            match (self.anchors.get(after.wrapping_sub(1)), self.anchors.get(after)) {
-                (Some(before), Some(next)) => {
-                    let ticks = signed(next.ticks, before.ticks);
-                    let rate = |ns: i64| ratio(ns, ticks);
-                    (
-                        before,
-                        rate(signed(next.wall_ns, before.wall_ns)),
-                        rate(signed(next.monotonic_ns, before.monotonic_ns)),
-                    )
-                }
-                (Some(only), None) | (None, Some(only)) => (only, ns_per_tick, ns_per_tick),
-                (None, None) => return None,
-            };
-        let passed = signed(ticks, base.ticks);
-        Some((along(base.wall_ns, passed, rate_wall), along(base.monotonic_ns, passed, rate_monotonic)))
+        let after = self.anchors.partition_point(|anchor| anchor.ticks <= ticks);
+        let stretch = match (self.anchors.get(after.wrapping_sub(1)), self.anchors.get(after)) {
+            (Some(before), Some(next)) => Stretch::between(*before, *next),
+            (Some(only), None) | (None, Some(only)) => {
+                Stretch { from: *only, to: only.ticks, wall_rate: ns_per_tick, monotonic_rate: ns_per_tick }
+            }
+            (None, None) => return None,
+        };
+        Some((stretch.wall(ticks), stretch.monotonic(ticks)))
     }
 }
 

@@ -155,7 +155,9 @@ impl Exchange {
     }
 
     pub(crate) fn heap_collected(&self, bytes: usize) {
-        self.heap.fetch_sub(bytes, Ordering::Relaxed);
+        if bytes > 0 {
+            self.heap.fetch_sub(bytes, Ordering::Relaxed);
+        }
     }
 
     /// Bytes held by chunks and by what their records own.

@@ -211,7 +211,7 @@ pub(crate) enum Word {
 
 impl Word {
     #[inline]
-    fn with_key(self, key: &'static str) -> KeyValue {
+    pub(crate) fn with_key(self, key: &'static str) -> KeyValue {
         match self {
             Word::Text(text) => KeyValue::new(key, text),
             Word::Number(number) => KeyValue::new(key, number),

@@ -32,7 +32,7 @@ pub(crate) mod flag {
 }
 
 /// One span, as the recording thread keeps it while it is open, and hands it over when it has ended.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Record {
     pub(crate) site: &'static Site,
     pub(crate) trace: [u64; 2],

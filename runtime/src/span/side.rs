@@ -10,7 +10,7 @@ use super::message::Details;
 use super::site::Kind;
 
 /// Attributes, events, links, status and name written to a span besides its own fields.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Side {
     pub(crate) name: Option<Cow<'static, str>>,
     pub(crate) kind: Option<Kind>,

@@ -1,7 +1,5 @@
 //! A call site: what is known about a span before it starts.
 
-use std::borrow::Cow;
-
 use opentelemetry::InstrumentationScope;
 use opentelemetry::trace::SpanKind;
 
@@ -97,9 +95,9 @@ impl Site {
     }
 
     /// `code.function.name`: the path of the annotated function, or `None` for a site that has no function.
-    pub(crate) fn function_name(&self) -> Option<Cow<'static, str>> {
+    pub(crate) fn function_name(&self) -> Option<&'static str> {
         let path = function_path((self.path)());
-        (!path.is_empty()).then_some(Cow::Borrowed(path))
+        (!path.is_empty()).then_some(path)
     }
 }
 

@@ -5,6 +5,7 @@ use opentelemetry_sdk::trace::SpanData;
 
 use super::*;
 use crate::pipeline::delivery::{Delivery, DeliverySettings};
+use crate::pipeline::spans::Spans;
 use crate::testing::samples;
 
 /// Calls a closure for each batch.
@@ -123,6 +124,63 @@ fn time_out_is_tried_again_and_other_failures_are_not() {
     let ended = delivery.shutdown(far());
     assert_eq!((ended.exporters[0].exported, ended.exporters[0].dropped.export_failed), (2, 2));
     assert_eq!(*calls.lock().unwrap(), 3);
+}
+
+/// What an exporter was given in each call, and where the spans lay.
+type Given = Arc<Mutex<Vec<(usize, Vec<SpanData>)>>>;
+
+/// Remembers what it is given, and answers the first call with this.
+fn remembering(given: &Given, first: OTelSdkResult) -> Box<dyn BatchExporter> {
+    let (given, first) = (Arc::clone(given), Mutex::new(Some(first)));
+    let export = move |batch: Vec<SpanData>| {
+        given.lock().unwrap().push((batch.as_ptr() as usize, batch));
+        let result = first.lock().unwrap().take().unwrap_or(Ok(()));
+        async { result }
+    };
+    object("mine", Calls(export))
+}
+
+fn start(exporters: Vec<Box<dyn BatchExporter>>) -> Delivery {
+    let settings = DeliverySettings { queue_bytes: 1 << 20, queue_spans: None, export_timeout: LIMIT };
+    Delivery::start(exporters, Resource::builder_empty().build(), settings)
+}
+
+fn two_spans() -> Vec<SpanData> {
+    vec![samples::span(1, 1, 0, "a"), samples::span(1, 2, 1, "b")]
+}
+
+#[test]
+fn only_exporter_gets_the_spans_themselves() {
+    let given = Given::default();
+    let delivery = start(vec![remembering(&given, Ok(()))]);
+    let spans = two_spans();
+    let place = spans.as_ptr() as usize;
+    delivery.offer(Spans::to_be_taken(spans), 200);
+    assert_eq!(delivery.shutdown(far()).exporters[0].exported, 2);
+    assert_eq!(*given.lock().unwrap(), [(place, two_spans())]);
+}
+
+#[test]
+fn each_of_two_exporters_gets_all_spans() {
+    let (first, second) = (Given::default(), Given::default());
+    let delivery = start(vec![remembering(&first, Ok(())), remembering(&second, Ok(()))]);
+    delivery.offer(Spans::to_be_taken(two_spans()), 200);
+    let ended = delivery.shutdown(far());
+    assert_eq!((ended.exporters[0].exported, ended.exporters[1].exported), (2, 2));
+    let (first, second) = (first.lock().unwrap(), second.lock().unwrap());
+    assert_eq!((&first[0].1, &second[0].1), (&two_spans(), &two_spans()));
+    assert_ne!(first[0].0, second[0].0);
+}
+
+#[test]
+fn spans_that_were_given_away_come_again_after_a_time_out() {
+    let given = Given::default();
+    let delivery = start(vec![remembering(&given, Err(OTelSdkError::Timeout(Duration::from_secs(1))))]);
+    delivery.offer(Spans::to_be_taken(two_spans()), 200);
+    let ended = delivery.shutdown(far());
+    assert_eq!((ended.exporters[0].exported, ended.exporters[0].dropped.total()), (2, 0));
+    let given = given.lock().unwrap();
+    assert_eq!((given.len(), &given[0].1, &given[1].1), (2, &two_spans(), &two_spans()));
 }
 
 #[test]

@@ -2,12 +2,11 @@
 
 use std::time::Duration;
 
-use opentelemetry_sdk::trace::SpanData;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::backoff::Backoff;
 use super::lane::Lane;
-use super::place::Fate;
+use super::place::{Batch, Fate};
 use super::unwind::{Either, race};
 use crate::deadline;
 use crate::pipeline::exporter::{BatchExporter, ExportError};
@@ -29,7 +28,7 @@ pub(super) enum End {
 pub(super) async fn deliver(
     lane: &Lane,
     exporter: &mut dyn BatchExporter,
-    spans: &[SpanData],
+    batch: &mut Batch,
     limit: Duration,
     one_attempt: bool,
     backoff: &mut Backoff,
@@ -39,11 +38,17 @@ pub(super) async fn deliver(
     let mut failed_in_a_row = 0_u32;
     let mut tally = Tally::default();
     // Halves that wait for their turn, the next one last.
-    let mut parts = vec![spans];
+    let whole = batch.from..batch.spans.count();
+    let mut parts = Vec::from([whole]);
     backoff.reset();
     while let Some(part) = parts.pop() {
         attempts += 1;
-        let error = match timeout_at(deadline, exporter.export(part)).await {
+        let export = if exporter.takes_spans() {
+            exporter.export_taken(batch.spans.take(part.clone()))
+        } else {
+            exporter.export(batch.spans.get(part.clone()))
+        };
+        let error = match timeout_at(deadline, export).await {
             Ok(Ok(exported)) => {
                 failed_in_a_row = 0;
                 let refused = exported.rejected.min(part.len());
@@ -63,9 +68,9 @@ pub(super) async fn deliver(
             ExportError::Closed { message } => return End::Closed { why: message.into_owned() },
             ExportError::TooLarge { message } if part.len() > 1 => {
                 tally.why_smaller = Some(message.into_owned());
-                let (left, right) = part.split_at(part.len() / 2);
-                parts.push(right);
-                parts.push(left);
+                let middle = part.start + part.len() / 2;
+                parts.push(middle..part.end);
+                parts.push(part.start..middle);
             }
             ExportError::TooLarge { message } => {
                 lane.settle(part.len(), Fate::Rejected);

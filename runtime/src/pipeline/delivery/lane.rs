@@ -4,13 +4,13 @@ use std::fmt;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
-use opentelemetry_sdk::trace::SpanData;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::condition::Notice;
 use super::place::{Batch, Fate, Intake, Room, Share, State, Step};
 use crate::pipeline::report::{ExporterHealth, ExporterReport};
+use crate::pipeline::spans::Spans;
 
 pub(super) type NoticeSink = Arc<dyn Fn(&Notice) + Send + Sync>;
 
@@ -70,8 +70,8 @@ impl Lane {
 /// The side of the collector, and of flush and shutdown. Only the `wait_` functions wait for the worker.
 impl Lane {
     /// Takes a batch. When the lane's share is full its oldest waiting batches give way.
-    pub(super) fn offer(&self, spans: Arc<Vec<SpanData>>, bytes: usize) {
-        let count = spans.len();
+    pub(super) fn offer(&self, spans: Spans, bytes: usize) {
+        let count = spans.count();
         if count == 0 {
             return;
         }
@@ -193,8 +193,8 @@ impl Lane {
     pub(super) fn settle(&self, count: usize, fate: Fate) {
         let mut state = self.lock();
         let count = count.min(state.in_flight_spans());
-        if let Some(batch) = &mut state.in_flight {
-            batch.from += count;
+        if let Some(flight) = &mut state.in_flight {
+            flight.left -= count;
         }
         state.count(count, fate);
     }
@@ -219,7 +219,7 @@ impl Lane {
     /// The rest of the batch in flight, and maybe parts settled before, are lost.
     pub(super) fn batch_lost(&self, failed_before: usize, fate: Fate, why: &str) {
         let mut state = self.lock();
-        let rest = state.in_flight.take().map_or(0, |batch| batch.spans().len());
+        let rest = state.in_flight.take().map_or(0, |flight| flight.left);
         state.count(rest, fate);
         state.last_error = Some(why.to_owned());
         let notice = state.condition.batch_lost(Instant::now(), rest + failed_before, why);
@@ -227,10 +227,11 @@ impl Lane {
     }
 
     /// The rest of the batch in flight goes back to the head of the queue: the breaker stays open.
-    pub(super) fn probe_failed(&self, why: &str) {
+    pub(super) fn probe_failed(&self, mut batch: Batch, why: &str) {
         let mut state = self.lock();
-        if let Some(batch) = state.in_flight.take() {
-            state.waiting_spans += batch.spans().len();
+        if let Some(flight) = state.in_flight.take() {
+            batch.from = batch.spans.count() - flight.left;
+            state.waiting_spans += batch.left();
             state.waiting_bytes += batch.bytes;
             state.waiting.push_front(batch);
         }
@@ -267,7 +268,7 @@ impl Lane {
     /// Counts everything that waits, now and later, as failed.
     pub(super) fn turned_off(&self, why: &str) {
         let mut state = self.lock();
-        let rest = state.in_flight.take().map_or(0, |batch| batch.spans().len());
+        let rest = state.in_flight.take().map_or(0, |flight| flight.left);
         let count = rest + state.waiting_spans;
         state.waiting.clear();
         state.waiting_spans = 0;
@@ -288,7 +289,7 @@ impl Lane {
     pub(super) fn panicked(&self, message: &str) -> bool {
         let why = format!("it panicked: {message}");
         let mut state = self.lock();
-        let rest = state.in_flight.take().map_or(0, |batch| batch.spans().len());
+        let rest = state.in_flight.take().map_or(0, |flight| flight.left);
         state.count(rest, Fate::Panicked);
         state.flush_ended();
         let goes_on = !state.stopping;

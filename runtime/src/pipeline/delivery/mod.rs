@@ -18,7 +18,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use opentelemetry_sdk::Resource;
-use opentelemetry_sdk::trace::SpanData;
 
 pub(crate) use self::condition::Notice;
 use self::lane::{Lane, NoticeSink};
@@ -26,6 +25,7 @@ use self::place::{Room, Share};
 use self::worker::Post;
 use super::exporter::BatchExporter;
 use super::report::{ExporterHealth, ExporterReport};
+use super::spans::Spans;
 use crate::diagnostics;
 use crate::span::fork;
 use crate::testing::tap;
@@ -52,6 +52,7 @@ pub(crate) struct Delivered {
 /// The exporters of one pipeline, running.
 pub(crate) struct Delivery {
     lanes: Vec<Arc<Lane>>,
+    gives_spans: bool,
 }
 
 impl fmt::Debug for Delivery {
@@ -80,6 +81,7 @@ impl Delivery {
         let share = equal_share(settings, exporters.len());
         let mut lanes = Vec::with_capacity(exporters.len());
         let mut together = Vec::new();
+        let gives_spans = exporters.iter().any(|exporter| exporter.takes_spans());
         for exporter in exporters {
             let lane = Lane::new(exporter.name(), exporter.component_type(), share, Arc::clone(notices));
             let lane = Arc::new(lane);
@@ -96,17 +98,24 @@ impl Delivery {
         if !together.is_empty() {
             worker::spawn("throughline-export", together, resource, settings.export_timeout);
         }
-        Self { lanes }
+        Self { lanes, gives_spans }
+    }
+
+    /// Whether some exporter takes spans for itself.
+    pub(super) fn gives_spans(&self) -> bool {
+        self.gives_spans
     }
 
     /// Gives a batch to every exporter; never blocks. `bytes` is the memory that the batch holds.
-    // The batch is shared from the first exporter on; a caller has no use for it afterwards.
-    #[allow(clippy::needless_pass_by_value)]
-    pub(crate) fn offer(&self, batch: Arc<Vec<SpanData>>, bytes: usize) {
-        tap::offer(&batch);
-        for lane in &self.lanes {
-            lane.offer(Arc::clone(&batch), bytes);
+    pub(crate) fn offer(&self, batch: impl Into<Spans>, bytes: usize) {
+        let batch = batch.into();
+        tap::offer(batch.get(0..batch.count()));
+        let Some((last, others)) = self.lanes.split_last() else { return };
+        for lane in others {
+            lane.offer(batch.clone(), bytes);
         }
+        // Not a clone: who takes spans shall find nobody else who has them.
+        last.offer(batch, bytes);
     }
 
     /// Waits until some exporter can take a batch, if all are full and one of them is at work; false when the time is

@@ -1,28 +1,34 @@
 //! One exporter's place in the queue as plain data, and what its worker does next.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 use std::time::SystemTime;
 
-use opentelemetry_sdk::trace::SpanData;
 use tokio::time::Instant;
 
 use super::condition::Condition;
 use crate::pipeline::report::ExporterDropped;
+use crate::pipeline::spans::Spans;
 
 /// A batch, shared by all lanes, of which this lane still has to deliver the spans from `from` on.
-#[derive(Clone)]
 pub(super) struct Batch {
     pub(super) seq: u64,
-    pub(super) spans: Arc<Vec<SpanData>>,
+    pub(super) spans: Spans,
     pub(super) bytes: usize,
     pub(super) from: usize,
 }
 
 impl Batch {
-    pub(super) fn spans(&self) -> &[SpanData] {
-        self.spans.get(self.from..).unwrap_or_default()
+    /// Spans that are still to be delivered.
+    pub(super) fn left(&self) -> usize {
+        self.spans.count() - self.from
     }
+}
+
+/// What is known of the batch that the worker has.
+pub(super) struct Flight {
+    /// Spans whose fate is not known.
+    pub(super) left: usize,
+    pub(super) bytes: usize,
 }
 
 /// What the worker of a lane does next.
@@ -80,8 +86,7 @@ pub(super) struct State {
     pub(super) waiting: VecDeque<Batch>,
     pub(super) waiting_spans: usize,
     pub(super) waiting_bytes: usize,
-    /// The batch in flight; `from` advances as its parts are settled.
-    pub(super) in_flight: Option<Batch>,
+    pub(super) in_flight: Option<Flight>,
     pub(super) last_seq: u64,
     pub(super) flush_asked: u64,
     pub(super) flush_target: u64,
@@ -177,19 +182,19 @@ impl State {
         }
         self.flush_probed = self.flush_asked;
         let Some(batch) = self.waiting.pop_front() else { return Step::Wait(None) };
-        self.waiting_spans -= batch.spans().len();
+        self.waiting_spans -= batch.left();
         self.waiting_bytes -= batch.bytes;
-        self.in_flight = Some(batch.clone());
+        self.in_flight = Some(Flight { left: batch.left(), bytes: batch.bytes });
         Step::Export { batch, probe: probe_at.is_some() }
     }
 
     pub(super) fn in_flight_spans(&self) -> usize {
-        self.in_flight.as_ref().map_or(0, |batch| batch.spans().len())
+        self.in_flight.as_ref().map_or(0, |flight| flight.left)
     }
 
     pub(super) fn fits(&self, spans: usize, bytes: usize, share: Share) -> bool {
         let (flying_spans, flying_bytes) =
-            self.in_flight.as_ref().map_or((0, 0), |batch| (batch.spans().len(), batch.bytes));
+            self.in_flight.as_ref().map_or((0, 0), |flight| (flight.left, flight.bytes));
         let empty = self.waiting.is_empty() && self.in_flight.is_none();
         // A batch larger than the whole share could otherwise never leave, however idle the exporter.
         empty
@@ -202,9 +207,9 @@ impl State {
         let mut lost = 0;
         while !self.fits(spans, bytes, share) {
             let Some(oldest) = self.waiting.pop_front() else { break };
-            self.waiting_spans -= oldest.spans().len();
+            self.waiting_spans -= oldest.left();
             self.waiting_bytes -= oldest.bytes;
-            lost += oldest.spans().len();
+            lost += oldest.left();
         }
         lost
     }

@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep_until};
 use super::attempt::{End, deliver};
 use super::backoff::Backoff;
 use super::lane::Lane;
-use super::place::{Fate, Step};
+use super::place::{Batch, Fate, Step};
 use super::unwind::{Either, catching, race};
 use crate::pipeline::exporter::BatchExporter;
 
@@ -96,10 +96,10 @@ async fn serve(
 ) {
     loop {
         match lane.next_step() {
-            Step::Export { batch, probe } => {
-                let work = deliver(lane, exporter, batch.spans(), limit, probe, backoff);
+            Step::Export { mut batch, probe } => {
+                let work = deliver(lane, exporter, &mut batch, limit, probe, backoff);
                 match race(work, lane.abandoned()).await {
-                    Either::First(end) => *arrived |= conclude(lane, end, probe),
+                    Either::First(end) => *arrived |= conclude(lane, end, probe.then_some(batch)),
                     // What is in flight stays counted as undelivered.
                     Either::Second(()) => {}
                 }
@@ -118,8 +118,8 @@ async fn serve(
     }
 }
 
-/// Tells the lane how the batch ended; whether it arrived.
-fn conclude(lane: &Lane, end: End, probe: bool) -> bool {
+/// Tells the lane how the batch ended; whether it arrived. `probe`: the batch, if the attempt was one.
+fn conclude(lane: &Lane, end: End, probe: Option<Batch>) -> bool {
     match end {
         End::Arrived { refused, why } => {
             lane.batch_arrived();
@@ -128,12 +128,11 @@ fn conclude(lane: &Lane, end: End, probe: bool) -> bool {
             }
             true
         }
-        End::Lost { failed_before: 0, why } if probe => {
-            lane.probe_failed(&why);
-            false
-        }
         End::Lost { failed_before, why } => {
-            lane.batch_lost(failed_before, Fate::Failed, &why);
+            match probe.filter(|_| failed_before == 0) {
+                Some(batch) => lane.probe_failed(batch, &why),
+                None => lane.batch_lost(failed_before, Fate::Failed, &why),
+            }
             false
         }
         End::Closed { why } => {

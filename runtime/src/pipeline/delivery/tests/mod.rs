@@ -183,7 +183,7 @@ pub(super) fn one_lane_of(
 
 impl OneLane {
     pub(super) fn offer(&self, spans: usize) {
-        self.lane.offer(batch(spans), spans * BYTES_PER_SPAN);
+        self.lane.offer(batch(spans).into(), spans * BYTES_PER_SPAN);
     }
 
     /// Lets the scripted time pass, and everything happen that falls into it.
