@@ -7,6 +7,7 @@
 //! spans.
 //!
 //! A batch is 512 spans of about 51 traces; a span has ten attributes. The file or cluster lies where `TMPDIR` says.
+//! `-- keep` leaves the SQLite file there, and `-- ask URL` asks what such a run has filled, an hour later as well.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -28,24 +29,31 @@ const WRITERS: usize = 8;
 type Question = Box<dyn Fn(u64) -> Filter>;
 
 fn main() {
-    let spans = std::env::args().skip(1).find_map(|argument| argument.parse().ok()).unwrap_or(200_000);
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let spans = arguments.iter().find_map(|argument| argument.parse().ok()).unwrap_or(200_000);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
         .build()
         .expect("a runtime");
     let folder = std::env::temp_dir().join(format!("throughline-bench-{}", std::process::id()));
-    std::fs::create_dir_all(&folder).expect("a folder");
     let url = format!("sqlite:{}", folder.join("traces.db").display());
-    let wanted = |name: &str| {
-        let named: Vec<String> =
-            std::env::args().skip(1).filter(|arg| arg == "sqlite" || arg == "postgres").collect();
-        named.is_empty() || named.iter().any(|arg| arg == name)
-    };
+    if let Some(at) = arguments.iter().position(|argument| argument == "ask") {
+        let url = arguments.get(at + 1).expect("the URL of a store");
+        runtime.block_on(ask_again(url));
+        return;
+    }
+    let has = |word: &str| arguments.iter().any(|argument| argument == word);
+    let wanted = |name: &str| has(name) || !(has("sqlite") || has("postgres"));
+    std::fs::create_dir_all(&folder).expect("a folder");
     if wanted("sqlite") {
         runtime.block_on(measure("SQLite", &url, spans));
     }
-    let _ = std::fs::remove_dir_all(&folder);
+    if has("keep") {
+        println!("{url} is kept");
+    } else {
+        let _ = std::fs::remove_dir_all(&folder);
+    }
     if !wanted("postgres") {
         return;
     }
@@ -69,6 +77,17 @@ async fn measure(what: &str, url: &str, spans: u64) {
     let size = store.health().await.expect("health").size_bytes;
     println!("{what}: {} bytes a span on disk, indexes included", size / make.made);
     ask(what, &store, make.made, begin).await;
+}
+
+/// Asks a store that an earlier run has filled.
+async fn ask_again(url: &str) {
+    let store = store::open(StoreOptions::new(url)).expect("a store");
+    let first = store.trace(trace_id(0)).await.expect("an answer").expect("the first trace of a run");
+    let newest = store.list(Filter::new(), Page::first(1).count(false)).await.expect("an answer").traces;
+    let id = u128::from_be_bytes(newest.first().expect("a trace").trace_id.to_bytes());
+    let traces = u64::try_from(id & u128::from(u64::MAX)).unwrap_or(0);
+    let begin = SystemTime::UNIX_EPOCH + Duration::from_nanos(first.start_ns.unsigned_abs());
+    ask("again", &store, traces * SPANS_PER_TRACE, begin).await;
 }
 
 async fn fill(what: &str, store: &Arc<dyn Store>, make: &mut Make, writers: usize, until: u64) {

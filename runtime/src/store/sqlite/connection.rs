@@ -21,8 +21,7 @@ pub(super) fn open_to_write(path: &Path) -> Result<Connection, StoreError> {
     patiently(|| {
         connection.execute_batch(
             "pragma auto_vacuum = incremental; pragma journal_mode = wal; pragma synchronous = normal; \
-             pragma cache_size = -65536; pragma temp_store = memory; pragma wal_autocheckpoint = 16000; \
-             pragma foreign_keys = off;",
+             pragma cache_size = -65536; pragma temp_store = memory; pragma foreign_keys = off;",
         )
     })?;
     connection.set_prepared_statement_cache_capacity(32);

@@ -3,6 +3,7 @@
 //! Processes of one host may share the file; network file systems may not hold it (SQLite's write-ahead log is shared
 //! memory).
 
+mod checkpoint;
 mod connection;
 mod functions;
 mod maintain;
@@ -16,7 +17,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::SystemTime;
 
-use self::connection::{failed, open_to_read, open_to_write};
+use self::connection::{failed, open_to_read};
 use self::threads::Threads;
 use super::answer::{Maintained, StoreHealth};
 use super::backend::Backend;
@@ -56,9 +57,7 @@ impl Sqlite {
     pub(crate) fn new(path: PathBuf, options: StoreOptions) -> Self {
         let (to_write, to_read, timeout) = (path.clone(), path.clone(), options.query_timeout);
         Self {
-            writer: Threads::new("throughline-sqlite-write", 1, move || {
-                open_to_write(&to_write).map(write::Writer::new)
-            }),
+            writer: Threads::new("throughline-sqlite-write", 1, move || write::Writer::new(&to_write)),
             readers: Threads::new("throughline-sqlite-read", READERS, move || {
                 open_to_read(&to_read, timeout)
             }),
@@ -124,9 +123,7 @@ impl Backend for Sqlite {
         // In slices, between which batches are written.
         loop {
             let (retention, most_bytes) = (self.options.retention, self.options.sqlite_max_bytes);
-            let slice = move |writer: &mut write::Writer| {
-                maintain::slice(writer.connection(), time_ns(now), retention, most_bytes)
-            };
+            let slice = move |writer: &mut write::Writer| writer.remove(time_ns(now), retention, most_bytes);
             let removed = self.writer.run(slice).await?;
             maintained.traces_removed += removed;
             if removed == 0 {

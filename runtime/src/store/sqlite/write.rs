@@ -1,11 +1,13 @@
 //! Writing: a batch is one transaction.
 
+use std::path::Path;
 use std::time::Duration;
 
 use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 
-use super::MIGRATIONS;
-use super::connection::{failed, patiently, version};
+use super::checkpoint::{Checkpoint, LENGTHS};
+use super::connection::{failed, open_to_write, patiently, version};
+use super::{MIGRATIONS, maintain};
 use crate::store::batch::{Fate, Fitting, Known, News, Summary, id_number, inserted, summaries};
 use crate::store::error::StoreError;
 use crate::store::migration::{missing, newest};
@@ -14,16 +16,15 @@ use crate::store::span::StoredSpan;
 /// The connection that writes, and what it knows to be written.
 pub(super) struct Writer {
     connection: Connection,
+    checkpoint: Checkpoint,
     known: Known,
 }
 
 impl Writer {
-    pub(super) fn new(connection: Connection) -> Self {
-        Self { connection, known: Known::default() }
-    }
-
-    pub(super) fn connection(&mut self) -> &mut Connection {
-        &mut self.connection
+    pub(super) fn new(path: &Path) -> Result<Self, StoreError> {
+        let connection = open_to_write(path)?;
+        let checkpoint = Checkpoint::start(path, &connection, LENGTHS)?;
+        Ok(Self { connection, checkpoint, known: Known::default() })
     }
 
     /// Of several processes at once one works and the others wait, in `begin immediate`.
@@ -68,7 +69,20 @@ impl Writer {
         let fates = write(&transaction, &fitting.spans, &news, now_ns).map_err(failed)?;
         transaction.commit().map_err(failed)?;
         self.known.learn(news);
+        self.checkpoint.after_commit(&self.connection);
         Ok(fitting.all(&fates))
+    }
+
+    /// Removes a slice of what is too old or too much; how many traces.
+    pub(super) fn remove(
+        &mut self,
+        now_ns: i64,
+        retention: Option<Duration>,
+        most_bytes: u64,
+    ) -> Result<u64, StoreError> {
+        let removed = maintain::slice(&mut self.connection, now_ns, retention, most_bytes)?;
+        self.checkpoint.after_commit(&self.connection);
+        Ok(removed)
     }
 }
 
