@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use super::bloom::Bloom;
 use super::span::{StoredResource, StoredSpan};
 
 /// What the spans of one trace in one batch say about it.
@@ -16,6 +17,7 @@ pub(crate) struct Summary<'a> {
     pub(crate) span_count: i64,
     pub(crate) error_count: i64,
     pub(crate) services: BTreeSet<&'a str>,
+    pub(crate) attributes: Bloom,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,6 +66,7 @@ pub(crate) fn summaries<'a>(spans: impl IntoIterator<Item = &'a StoredSpan>) -> 
             span_count: 0,
             error_count: 0,
             services: BTreeSet::new(),
+            attributes: Bloom::default(),
         });
         summary.start_ns = summary.start_ns.min(span.start_ns);
         summary.end_ns = summary.end_ns.max(span.end_ns());
@@ -73,6 +76,7 @@ pub(crate) fn summaries<'a>(spans: impl IntoIterator<Item = &'a StoredSpan>) -> 
         summary.span_count += 1;
         summary.error_count += i64::from(span.is_error());
         summary.services.insert(&span.service_name);
+        summary.attributes.add_object(&span.attributes_json);
     }
     traces.into_values().collect()
 }

@@ -33,6 +33,7 @@
 mod answer;
 pub(crate) mod backend;
 pub(crate) mod batch;
+mod bloom;
 mod error;
 mod filter;
 pub(crate) mod gather;

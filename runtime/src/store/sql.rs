@@ -2,6 +2,7 @@
 
 use opentelemetry::trace::{SpanId, TraceId};
 
+use super::bloom::Bloom;
 use super::error::StoreError;
 
 /// Where the two databases differ in their SQL.
@@ -40,6 +41,8 @@ pub(crate) enum Param {
     Double(f64),
     Text(String),
     Trace([u8; 16]),
+    /// Of a trace's attributes.
+    Bits(Box<Bloom>),
     /// Nanoseconds since 1970, for a column that PostgreSQL keeps as a time.
     #[cfg_attr(not(feature = "postgres"), allow(dead_code))]
     Time(i64),
@@ -81,6 +84,21 @@ impl Sql {
 
     pub(crate) fn trace(&mut self, id: TraceId) -> &mut Self {
         self.bind(Param::Trace(id.to_bytes()))
+    }
+
+    /// `(..)`: whether a trace may have an attribute that sets these bits, by the column with the bits of all.
+    pub(crate) fn may_have(&mut self, column: &str, bits: &Bloom) -> &mut Self {
+        let bits = Param::Bits(Box::new(*bits));
+        match self.dialect {
+            #[cfg(feature = "postgres")]
+            Dialect::Postgres => {
+                let place = self.params.len() + 1;
+                self.push("(").push(column).push(" & ").bind(bits);
+                self.push(&format!("::bit(1024)) = ${place}::bit(1024)"))
+            }
+            #[cfg(feature = "sqlite")]
+            Dialect::Sqlite => self.push("has_bits(").push(column).push(", ").bind(bits).push(")"),
+        }
     }
 
     /// Spans whose start is at or after (`>=`) or before (`<`) a time. `alias` ends with a point, or is empty.

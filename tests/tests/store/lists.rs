@@ -128,22 +128,27 @@ async fn unknown_cursor_is_refused(f: Fixture) {
     assert_eq!(f.store.list(Filter::new(), Page::first(1)).await.unwrap().total, Some(0));
 }
 
-// Exact up to 10,000 traces or 5,000 spans of a name; else among the newest 1,000 traces.
+// Exact up to 10,000 traces, where their summaries tell, or 5,000 spans of a name; else among the newest 1,000 traces.
 async fn long_lists_are_counted_as_far_as_it_is_quick(f: Fixture) {
     let count = async |filter: Filter, page: Page| {
         let list = f.store.list(filter, page).await.unwrap();
         (list.total.unwrap(), list.total_capped)
     };
-    let named = || [Filter::new().service("shop"), Filter::new().service("shop").min_duration(ms(1))];
+    let of_service = || Filter::new().service("shop");
+    let named = || [of_service().operation("work"), of_service().min_duration(ms(1))];
     let spans = rows((1..=10_001_u128).map(|trace| span(trace, 1, 0, begin())));
     f.store.write(spans[..5_000].to_vec()).await.unwrap();
     for filter in named() {
         assert_eq!(count(filter, Page::first(1)).await, (5_000, false));
     }
+    assert_eq!(count(of_service(), Page::first(1)).await, (5_000, false));
     f.store.write(spans[5_000..10_000].to_vec()).await.unwrap();
     assert_eq!(count(Filter::new(), Page::first(1)).await, (10_000, false));
+    assert_eq!(count(of_service(), Page::first(1)).await, (10_000, false));
+    assert_eq!(count(of_service().to(begin() + ms(1)), Page::first(1)).await, (10_000, false));
     f.store.write(spans[10_000..].to_vec()).await.unwrap();
     assert_eq!(count(Filter::new(), Page::first(1)).await, (10_000, true));
+    assert_eq!(count(of_service(), Page::first(1)).await, (10_000, true));
     for filter in named() {
         assert_eq!(count(filter.clone(), Page::first(1)).await, (5_000, true));
         assert_eq!(count(filter.clone().from(begin()), Page::first(1)).await, (5_000, true));

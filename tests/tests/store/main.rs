@@ -5,6 +5,7 @@
 
 mod age;
 mod around_spans;
+mod attributes;
 mod exporter;
 mod filters;
 mod guide;

@@ -32,8 +32,10 @@ use super::span::{StoredSpan, time_ns};
 use super::sql::{Dialect, Row, Sql};
 
 /// The steps of this store.
-pub(crate) const MIGRATIONS: &[Migration] =
-    &[Migration { version: 1, sql: include_str!("migrations/0001_traces.sql") }];
+pub(crate) const MIGRATIONS: &[Migration] = &[
+    Migration { version: 1, sql: include_str!("migrations/0001_traces.sql") },
+    Migration { version: 2, sql: include_str!("migrations/0002_attributes_of_traces.sql") },
+];
 
 /// Queries that run at once.
 const READERS: usize = 4;

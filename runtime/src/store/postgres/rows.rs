@@ -7,7 +7,7 @@ use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, Row as PostgresRow};
 
 use super::connection::failed;
-use super::values::{Time, Uuid};
+use super::values::{Bits, Time, Uuid};
 use crate::store::error::StoreError;
 use crate::store::sql::{Cell, Param, Row, Rows, Sql};
 
@@ -27,6 +27,7 @@ fn value(param: &Param) -> (Box<dyn ToSql + Sync + Send>, Type) {
         Param::Double(value) => (Box::new(*value), Type::FLOAT8),
         Param::Text(text) => (Box::new(text.clone()), Type::TEXT),
         Param::Trace(bytes) => (Box::new(Uuid(*bytes)), Type::UUID),
+        Param::Bits(bits) => (Box::new(Bits(**bits)), Type::VARBIT),
         Param::Time(ns) => (Box::new(Time(*ns)), Type::TIMESTAMPTZ),
     }
 }

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, Error};
 
-use super::values::{Jsonb, Uuid};
+use super::values::{Bits, Jsonb, Uuid};
 use crate::store::batch::{News, Summary};
 
 /// Adds what the inserted spans say of their traces.
@@ -21,7 +21,8 @@ pub(super) async fn upsert(client: &Client, summaries: &[Summary<'_>]) -> Result
         (texts(&|s| s.head.service.to_owned()), texts(&|s| s.head.operation.to_owned()));
     let (counts, errors) = (all(&|s| s.span_count), all(&|s| s.error_count));
     let lists = texts(&|s| array(s.services.iter().copied()));
-    let params: [(&(dyn ToSql + Sync), Type); 12] = [
+    let attributes: Vec<Bits> = summaries.iter().map(|summary| Bits(summary.attributes)).collect();
+    let params: [(&(dyn ToSql + Sync), Type); 13] = [
         (&trace_ids, Type::UUID_ARRAY),
         (&starts, Type::INT8_ARRAY),
         (&ends, Type::INT8_ARRAY),
@@ -34,15 +35,16 @@ pub(super) async fn upsert(client: &Client, summaries: &[Summary<'_>]) -> Result
         (&counts, Type::INT8_ARRAY),
         (&errors, Type::INT8_ARRAY),
         (&lists, Type::TEXT_ARRAY),
+        (&attributes, Type::VARBIT_ARRAY),
     ];
     // Which head is preferred is decided as `Head::rank` decides it within a batch.
     client
         .query_typed(
             "insert into trace_summaries as t (trace_id, start_ns, end_ns, root_is_stored, root_start_ns, root_span_id, \
-             root_service, root_operation, root_status, span_count, error_count, services) \
-             select a, b, c, d, e, f, g, h, i, j, k, l::text[] from unnest($1::uuid[], $2::int8[], $3::int8[], $4::bool[], \
-             $5::int8[], $6::int8[], $7::text[], $8::text[], $9::int2[], $10::int8[], $11::int8[], $12::text[]) \
-             as u (a, b, c, d, e, f, g, h, i, j, k, l) \
+             root_service, root_operation, root_status, span_count, error_count, services, attributes) \
+             select a, b, c, d, e, f, g, h, i, j, k, l::text[], m from unnest($1::uuid[], $2::int8[], $3::int8[], $4::bool[], \
+             $5::int8[], $6::int8[], $7::text[], $8::text[], $9::int2[], $10::int8[], $11::int8[], $12::text[], $13::varbit[]) \
+             as u (a, b, c, d, e, f, g, h, i, j, k, l, m) \
              on conflict (trace_id) do update set start_ns = least(t.start_ns, excluded.start_ns), \
              end_ns = greatest(t.end_ns, excluded.end_ns), \
              (root_is_stored, root_start_ns, root_span_id, root_service, root_operation, root_status) = (select \
@@ -56,7 +58,8 @@ pub(super) async fn upsert(client: &Client, summaries: &[Summary<'_>]) -> Result
              (not t.root_is_stored, t.root_start_ns, t.root_span_id) as w) better), \
              span_count = t.span_count + excluded.span_count, error_count = t.error_count + excluded.error_count, \
              services = case when t.services @> excluded.services then t.services else \
-             array(select distinct s from unnest(t.services || excluded.services) s order by s) end",
+             array(select distinct s from unnest(t.services || excluded.services) s order by s) end, \
+             attributes = t.attributes | excluded.attributes",
             &params,
         )
         .await?;

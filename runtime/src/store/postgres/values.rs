@@ -5,6 +5,8 @@ use std::error::Error;
 use bytes::{BufMut as _, BytesMut};
 use tokio_postgres::types::{FromSql, IsNull, ToSql, Type, to_sql_checked};
 
+use crate::store::bloom::Bloom;
+
 /// 16 bytes as a `uuid`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Uuid(pub(super) [u8; 16]);
@@ -30,6 +32,25 @@ impl<'a> FromSql<'a> for Uuid {
     fn accepts(kind: &Type) -> bool {
         *kind == Type::UUID
     }
+}
+
+/// A filter as a `bit` string.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Bits(pub(super) Bloom);
+
+impl ToSql for Bits {
+    fn to_sql(&self, _: &Type, out: &mut BytesMut) -> Result<IsNull, Box<dyn Error + Sync + Send>> {
+        let bytes = self.0.as_bytes();
+        out.put_i32(i32::try_from(bytes.len() * 8)?);
+        out.put_slice(bytes);
+        Ok(IsNull::No)
+    }
+
+    fn accepts(kind: &Type) -> bool {
+        *kind == Type::VARBIT
+    }
+
+    to_sql_checked!();
 }
 
 /// JSON text as a `jsonb`.

@@ -1,13 +1,13 @@
 //! How many traces a list has. A count must not take longer than the page that it stands beside, so it looks at a bounded
 //! number of rows and says when there are more.
 
-use super::list::{in_range, span_exists};
+use super::list::{in_range, newest_first, span_exists};
 use super::wanted::Wanted;
 use crate::store::backend::Backend;
 use crate::store::error::StoreError;
 use crate::store::sql::{Row, Sql};
 
-/// Traces that are counted where no span is asked for.
+/// Summaries that are looked at.
 const MOST_TRACES: i64 = 10_000;
 
 /// Spans that are looked at where an index leads to them, newest first.
@@ -20,8 +20,8 @@ const MOST_ASKED: i64 = 1_000;
 pub(super) type Count = (u64, bool);
 
 pub(super) async fn count<B: Backend>(backend: &B, wanted: &Wanted) -> Result<Count, StoreError> {
-    if !wanted.filter.asks_for_a_span() {
-        return traces(backend, wanted).await;
+    if !wanted.filter.asks_for_a_span() || wanted.is_told_by_summaries() {
+        return told(backend, wanted).await;
     }
     // With an end far back, the newest spans to which an index leads may all be after it.
     let ends = wanted.filter.to.is_some() || wanted.filter.span_range.is_some();
@@ -32,28 +32,40 @@ pub(super) async fn count<B: Backend>(backend: &B, wanted: &Wanted) -> Result<Co
     }
 }
 
-async fn traces<B: Backend>(backend: &B, wanted: &Wanted) -> Result<Count, StoreError> {
+/// Counts the newest summaries.
+async fn told<B: Backend>(backend: &B, wanted: &Wanted) -> Result<Count, StoreError> {
     let mut sql =
-        Sql::new(backend.dialect(), "select count(*) from (select 1 from trace_summaries s where true");
+        Sql::new(backend.dialect(), "select count(*), coalesce(sum(matches), 0) from (select case when true");
+    wanted.told_by_summaries(&mut sql);
+    sql.push(" then 1 else 0 end as matches from trace_summaries s where true");
     in_range(&mut sql, wanted);
-    sql.push(" limit ").int(MOST_TRACES + 1).push(") counted");
-    let count = backend.rows(sql).await?.first_mut().map_or(0, Row::int);
-    Ok((number(count.min(MOST_TRACES)), count > MOST_TRACES))
+    sql.push(" order by s.start_ns desc, s.trace_id desc limit ").int(MOST_TRACES + 1).push(") told");
+    let [looked_at, traces] = numbers(backend.rows(sql).await?);
+    Ok((number(traces.min(MOST_TRACES)), looked_at > MOST_TRACES))
 }
 
 /// Looks at the newest spans to which one condition of the filter leads, and asks them for the others.
 async fn by_index<B: Backend>(backend: &B, wanted: &Wanted) -> Result<Count, StoreError> {
-    let mut sql =
-        Sql::new(backend.dialect(), "with looked_at as materialized (select trace_id, case when true");
-    wanted.spans(&mut sql, "e.");
-    sql.push(" then 1 else 0 end as matches from (select * from execution_traces where true");
-    wanted.leading(&mut sql);
-    // A trace that begins in time has its spans later. There is no such bound on the other side.
-    if let Some(from) = wanted.begins() {
-        sql.starts("", ">=", from);
+    let mut sql = Sql::new(
+        backend.dialect(),
+        "with looked_at as materialized (select start_ns, trace_id, matches from (",
+    );
+    for (number, one) in wanted.alternatives().iter().enumerate() {
+        sql.push(if number > 0 { " union all " } else { "" });
+        sql.push("select start_ns, trace_id, matches from (select start_ns, trace_id, case when true");
+        one.spans(&mut sql, "");
+        sql.push(" then 1 else 0 end as matches from execution_traces");
+        one.index(&mut sql);
+        sql.push(" where true");
+        one.leading(&mut sql);
+        // A trace that begins in time has its spans later. There is no such bound on the other side.
+        if let Some(from) = one.begins() {
+            sql.starts("", ">=", from);
+        }
+        newest_first(&mut sql).int(MOST_SPANS + 1).push(&format!(") newest_{number}"));
     }
-    sql.push(sql.dialect.pick(" order by start_time desc limit ", " order by start_ns desc limit "));
-    sql.int(MOST_SPANS + 1).push(") e) select (select count(*) from looked_at), ");
+    sql.push(") newest order by start_ns desc limit ").int(MOST_SPANS + 1);
+    sql.push(") select (select count(*) from looked_at), ");
     if wanted.is_bound_to_traces() {
         sql.push(
             "(select count(*) from (select distinct trace_id from looked_at where matches = 1) d \
@@ -64,24 +76,35 @@ async fn by_index<B: Backend>(backend: &B, wanted: &Wanted) -> Result<Count, Sto
     } else {
         sql.push("(select count(distinct trace_id) from looked_at where matches = 1)");
     }
-    let (looked_at, traces) = two(backend.rows(sql).await?);
+    let [looked_at, traces] = numbers(backend.rows(sql).await?);
     Ok((number(traces.min(MOST_SPANS)), looked_at > MOST_SPANS))
 }
 
-/// Asks the newest traces one by one.
+/// Asks the newest traces one by one, where their summaries do not rule it out.
 async fn asked<B: Backend>(backend: &B, wanted: &Wanted) -> Result<Count, StoreError> {
-    let mut sql =
-        Sql::new(backend.dialect(), "select count(*), coalesce(sum(matches), 0) from (select case when ");
-    span_exists(&mut sql, wanted);
-    sql.push(" then 1 else 0 end as matches from trace_summaries s where true");
+    let mut sql = Sql::new(
+        backend.dialect(),
+        "with looked_at as materialized (select s.trace_id, s.start_ns, s.end_ns, case when true",
+    );
+    wanted.told_by_summaries(&mut sql);
+    sql.push(" then 1 else 0 end as may from trace_summaries s where true");
     in_range(&mut sql, wanted);
-    sql.push(" order by s.start_ns desc, s.trace_id desc limit ").int(MOST_ASKED + 1).push(") asked");
-    let (asked, traces) = two(backend.rows(sql).await?);
-    Ok((number(traces.min(MOST_ASKED)), asked > MOST_ASKED))
+    sql.push(" order by s.start_ns desc, s.trace_id desc limit ").int(MOST_TRACES + 1);
+    sql.push("), asked as materialized (select case when ");
+    span_exists(&mut sql, wanted);
+    sql.push(" then 1 else 0 end as matches from looked_at s where s.may = 1 limit ").int(MOST_ASKED + 1);
+    sql.push(
+        ") select (select count(*) from looked_at), (select count(*) from asked), \
+         (select coalesce(sum(matches), 0) from asked)",
+    );
+    let [looked_at, asked, traces] = numbers(backend.rows(sql).await?);
+    Ok((number(traces.min(MOST_ASKED)), looked_at > MOST_TRACES || asked > MOST_ASKED))
 }
 
-fn two(mut rows: Vec<Row>) -> (i64, i64) {
-    rows.first_mut().map_or((0, 0), |row| (row.int(), row.int()))
+/// The first numbers of the one row.
+fn numbers<const COUNT: usize>(mut rows: Vec<Row>) -> [i64; COUNT] {
+    let mut row = rows.first_mut();
+    [(); COUNT].map(|()| row.as_mut().map_or(0, |row| row.int()))
 }
 
 fn number(count: i64) -> u64 {

@@ -4,7 +4,8 @@
 //!
 //! 1. Where an index leads to the spans, its newest entries are read. If they are all there are, or if enough traces begin
 //!    after the oldest of them, the answer is known: a trace that begins at or after some time has all its spans after it.
-//! 2. Else the summaries are walked, newest first, and each is asked for such a span.
+//! 2. Else the summaries are walked, newest first, and where a summary does not rule it out its trace is asked for such a
+//!    span.
 
 use std::collections::HashMap;
 
@@ -83,14 +84,21 @@ async fn by_index<B: Backend>(
     page: &Page,
     most: usize,
 ) -> Result<Option<Found>, StoreError> {
-    let mut sql = Sql::new(backend.dialect(), "select start_ns, trace_id from execution_traces where true");
-    wanted.spans(&mut sql, "");
-    // A trace that begins in time has its spans later. There is no such bound on the other side.
-    if let Some(from) = wanted.begins() {
-        sql.starts("", ">=", from);
+    let most_rows = i64::try_from(most).unwrap_or(i64::MAX);
+    let mut sql = Sql::new(backend.dialect(), "select start_ns, trace_id from (");
+    for (number, one) in wanted.alternatives().iter().enumerate() {
+        sql.push(if number > 0 { " union all " } else { "" });
+        sql.push("select start_ns, trace_id from (select start_ns, trace_id from execution_traces");
+        one.index(&mut sql);
+        sql.push(" where true");
+        one.spans(&mut sql, "");
+        // A trace that begins in time has its spans later. There is no such bound on the other side.
+        if let Some(from) = one.begins() {
+            sql.starts("", ">=", from);
+        }
+        newest_first(&mut sql).int(most_rows).push(&format!(") newest_{number}"));
     }
-    sql.push(sql.dialect.pick(" order by start_time desc limit ", " order by start_ns desc limit "));
-    sql.int(i64::try_from(most).unwrap_or(i64::MAX));
+    sql.push(") newest order by start_ns desc limit ").int(most_rows);
     let mut entries = backend.rows(sql).await?;
     let is_all = entries.len() < most;
     let mut known_from = i64::MIN;
@@ -122,6 +130,11 @@ async fn by_index<B: Backend>(
     };
     let summaries = summaries.into_iter().skip(page.offset).take(page.limit.saturating_add(1)).collect();
     Ok(Some(Found { summaries, total }))
+}
+
+/// The order of the indexes.
+pub(super) fn newest_first(sql: &mut Sql) -> &mut Sql {
+    sql.push(sql.dialect.pick(" order by start_time desc limit ", " order by start_ns desc limit "))
 }
 
 /// Whether a summary comes after this place in the list: later in the list is earlier in time.
@@ -193,7 +206,8 @@ async fn by_walk<B: Backend>(backend: &B, wanted: &Wanted, page: &Page) -> Resul
         // The index is on both columns together; this half of the condition is its range.
         sql.push(" and s.start_ns <= ").int(after.start_ns);
     }
-    if wanted.filter.asks_for_a_span() {
+    wanted.told_by_summaries(&mut sql);
+    if wanted.filter.asks_for_a_span() && !wanted.is_told_by_summaries() {
         sql.push(" and ");
         span_exists(&mut sql, wanted);
     }

@@ -5,17 +5,21 @@ use std::time::Duration;
 use super::attributes::{on_span, on_span_or_around};
 use super::names::operations_containing;
 use crate::store::backend::Backend;
+use crate::store::bloom;
 use crate::store::error::StoreError;
 use crate::store::filter::{Filter, Outcome};
 use crate::store::lift::IDS;
 use crate::store::span::{TIMEOUTS, kind_number, nanoseconds, time_ns};
-use crate::store::sql::Sql;
+use crate::store::sql::{Dialect, Sql};
+
+/// Operations of which the newest spans are read one by one.
+const MOST_ALTERNATIVES: usize = 16;
 
 /// Traces are looked for this long before the time that their spans are asked for.
 const LONGEST_TRACE: Duration = Duration::from_secs(86_400);
 
 /// A filter whose part of an operation's name has been looked up.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Wanted {
     pub(super) filter: Filter,
     /// The operations that contain the part; `None` when no part is asked for.
@@ -70,11 +74,81 @@ impl Wanted {
             || filter.span_range.is_some()
     }
 
+    fn is_error(&self) -> bool {
+        matches!(self.filter.outcome, Some(Outcome::Error | Outcome::Timeout))
+            || self.filter.status == Some(2)
+    }
+
+    /// Whether the summary of a trace tells all that is asked of its spans: their service.
+    pub(super) fn is_told_by_summaries(&self) -> bool {
+        let told = Filter {
+            service: self.filter.service.clone(),
+            trace_id: self.filter.trace_id,
+            from: self.filter.from,
+            to: self.filter.to,
+            ..Filter::default()
+        };
+        self.filter == told && self.filter.service.as_deref().is_none_or(is_plain)
+    }
+
+    /// ` and .. and ..` on summaries: what every trace with such a span has.
+    pub(super) fn told_by_summaries(&self, sql: &mut Sql) {
+        if let Some(service) = self.filter.service.as_deref().filter(|service| is_plain(service)) {
+            match sql.dialect {
+                #[cfg(feature = "postgres")]
+                Dialect::Postgres => sql.push(" and s.services @> array[").string(service).push("]"),
+                #[cfg(feature = "sqlite")]
+                Dialect::Sqlite => {
+                    sql.push(" and instr(s.services, ").string(&format!("\"{service}\"")).push(") > 0")
+                }
+            };
+        }
+        if self.is_error() {
+            sql.push(" and s.error_count > 0");
+        }
+        for (key, value) in &self.filter.attributes {
+            sql.push(" and (s.attributes is null");
+            for bits in bloom::wanted(key, value) {
+                sql.push(" or ").may_have("s.attributes", &bits);
+            }
+            sql.push(")");
+        }
+    }
+
+    /// One for each of the operations that a part stands for, as long as they are few: an index has the newest spans of
+    /// one operation together, and not those of several.
+    pub(super) fn alternatives(&self) -> Vec<Self> {
+        match &self.operations {
+            Some(names) if (2..=MOST_ALTERNATIVES).contains(&names.len()) => names
+                .iter()
+                .map(|name| Self { operations: Some(vec![name.clone()]), ..self.clone() })
+                .collect(),
+            _ => vec![self.clone()],
+        }
+    }
+
+    /// ` indexed by ..` for the condition in [`leading`](Self::leading): SQLite, which keeps no statistics here, would take
+    /// an index that answers less by itself.
+    pub(super) fn index(&self, sql: &mut Sql) {
+        let filter = &self.filter;
+        let column = IDS.iter().zip(&filter.ids).find_map(|(column, id)| id.as_ref().and(Some(*column)));
+        let name = match column {
+            Some(column) => column.trim_end_matches("_id"),
+            None if self.is_error() => "error",
+            None if filter.operation.is_some() => "operation",
+            // All of them would have to be sorted.
+            None if self.operations.as_ref().is_some_and(|names| names.len() > 1) => "start",
+            None if self.operations.is_some() => "operation",
+            None if filter.service.is_some() => "service",
+            None => return,
+        };
+        sql.push(&sql.dialect.pick(String::new(), format!(" indexed by execution_traces_{name}")));
+    }
+
     /// ` and ..` on spans: the one condition of which the index is likely to lead to the fewest.
     pub(super) fn leading(&self, sql: &mut Sql) {
         let filter = &self.filter;
-        let is_error =
-            matches!(filter.outcome, Some(Outcome::Error | Outcome::Timeout)) || filter.status == Some(2);
+        let is_error = self.is_error();
         if let Some((column, id)) =
             IDS.iter().zip(&filter.ids).find_map(|(column, id)| Some((column, id.as_ref()?)))
         {
@@ -149,6 +223,11 @@ impl Wanted {
             sql.starts(alias, ">=", time_ns(from)).starts(alias, "<", time_ns(to));
         }
     }
+}
+
+/// Whether JSON has the text as it is.
+fn is_plain(text: &str) -> bool {
+    !text.contains(|character: char| character.is_control() || matches!(character, '"' | '\\'))
 }
 
 fn one_of(sql: &mut Sql, column: &str, names: &[String]) {

@@ -24,6 +24,7 @@ pub(super) fn open_to_write(path: &Path) -> Result<Connection, StoreError> {
              pragma cache_size = -65536; pragma temp_store = memory; pragma foreign_keys = off;",
         )
     })?;
+    functions::register(&connection).map_err(failed)?;
     connection.set_prepared_statement_cache_capacity(32);
     Ok(connection)
 }

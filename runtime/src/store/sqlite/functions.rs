@@ -3,10 +3,26 @@
 use rusqlite::Connection;
 use rusqlite::functions::{Aggregate, Context, FunctionFlags};
 
+use crate::store::bloom::Bloom;
+
 pub(super) fn register(connection: &Connection) -> rusqlite::Result<()> {
     let flags = FunctionFlags::SQLITE_DETERMINISTIC | FunctionFlags::SQLITE_UTF8;
     connection.create_aggregate_function("nearest_ranks", 1, flags, NearestRanks)?;
-    connection.create_aggregate_function("sum_text", 1, flags, SumText)
+    connection.create_aggregate_function("sum_text", 1, flags, SumText)?;
+    // Of a trace that was stored before there were such bits, null.
+    connection.create_scalar_function("bits_of_both", 2, flags, |context| {
+        let both = bits(context, 0)?.zip(bits(context, 1)?);
+        Ok(both.map(|(one, other)| one.union(&other).as_bytes().to_vec()))
+    })?;
+    connection.create_scalar_function("has_bits", 2, flags, |context| {
+        let both = bits(context, 0)?.zip(bits(context, 1)?);
+        Ok(both.map(|(bits, wanted)| bits.contains(&wanted)))
+    })
+}
+
+/// An argument that is the filter of a trace's attributes.
+fn bits(context: &Context<'_>, index: usize) -> rusqlite::Result<Option<Bloom>> {
+    Ok(context.get_raw(index).as_blob_or_null()?.and_then(Bloom::from_bytes))
 }
 
 /// The percentiles 50, 90, 95 and 99 by nearest rank, as `percentile_disc` of PostgreSQL has them, and in its notation

@@ -30,8 +30,10 @@ use super::span::{StoredSpan, time_ns};
 use super::sql::{Dialect, Row, Sql};
 
 /// The steps of this store.
-pub(crate) const MIGRATIONS: &[Migration] =
-    &[Migration { version: 1, sql: include_str!("migrations/0001_traces.sql") }];
+pub(crate) const MIGRATIONS: &[Migration] = &[
+    Migration { version: 1, sql: include_str!("migrations/0001_traces.sql") },
+    Migration { version: 2, sql: include_str!("migrations/0002_answers_from_indexes.sql") },
+];
 
 /// Queries that run at once.
 const READERS: usize = 4;

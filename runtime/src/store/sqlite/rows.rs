@@ -16,6 +16,7 @@ impl ToSql for Param {
             Self::Double(value) => ToSqlOutput::Owned(Value::Real(*value)),
             Self::Text(text) => ToSqlOutput::Borrowed(ValueRef::Text(text.as_bytes())),
             Self::Trace(bytes) => ToSqlOutput::Borrowed(ValueRef::Blob(bytes)),
+            Self::Bits(bits) => ToSqlOutput::Borrowed(ValueRef::Blob(bits.as_bytes())),
         })
     }
 }

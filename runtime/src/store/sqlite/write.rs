@@ -160,8 +160,8 @@ fn unless_empty(json: &str) -> Option<&str> {
 fn upsert(transaction: &Transaction<'_>, summary: &Summary<'_>) -> rusqlite::Result<()> {
     let mut statement = transaction.prepare_cached(
         "insert into trace_summaries as t (trace_id, start_ns, end_ns, root_is_stored, root_start_ns, root_span_id, \
-         root_service, root_operation, root_status, span_count, error_count, services) \
-         values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12) \
+         root_service, root_operation, root_status, span_count, error_count, services, attributes) \
+         values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13) \
          on conflict (trace_id) do update set \
          start_ns = min(t.start_ns, excluded.start_ns), end_ns = max(t.end_ns, excluded.end_ns), \
          (root_is_stored, root_start_ns, root_span_id, root_service, root_operation, root_status) = \
@@ -175,7 +175,8 @@ fn upsert(transaction: &Transaction<'_>, summary: &Summary<'_>) -> rusqlite::Res
          (-t.root_is_stored, t.root_start_ns, t.root_span_id) as b)), \
          span_count = t.span_count + excluded.span_count, error_count = t.error_count + excluded.error_count, \
          services = case when t.services = excluded.services then t.services else (select json_group_array(value) from \
-         (select value from json_each(t.services) union select value from json_each(excluded.services))) end",
+         (select value from json_each(t.services) union select value from json_each(excluded.services))) end, \
+         attributes = bits_of_both(t.attributes, excluded.attributes)",
     )?;
     let head = &summary.head;
     let services: Vec<&str> = summary.services.iter().copied().collect();
@@ -192,6 +193,7 @@ fn upsert(transaction: &Transaction<'_>, summary: &Summary<'_>) -> rusqlite::Res
         summary.span_count,
         summary.error_count,
         serde_json::to_string(&services).unwrap_or_else(|_| "[]".to_owned()),
+        summary.attributes.as_bytes(),
     ])?;
     Ok(())
 }
