@@ -1,13 +1,10 @@
--- Lists and statistics are answered by indexes alone: the rows of one service or operation lie far apart.
+-- Lists are answered by indexes alone: the rows of one service or operation lie far apart.
 drop index execution_traces_service;
 create index execution_traces_service on execution_traces (service_name, start_ns desc, trace_id);
 drop index execution_traces_operation;
 create index execution_traces_operation on execution_traces (operation_name, start_ns desc, service_name, trace_id);
 drop index execution_traces_error;
 create index execution_traces_error on execution_traces (start_ns desc, service_name, error_type, trace_id) where status = 2;
-drop index execution_traces_start;
-create index execution_traces_start on execution_traces
-  (start_ns desc, duration_ns, status, error_type, service_name, operation_name, trace_id);
 
 -- In the order of time instead of that of random ids, and with the bits of all attributes of its spans.
 create table trace_summaries_in_time (
