@@ -120,7 +120,9 @@ async fn spans_survive(serve: &Serve, url: &str, back: impl FnOnce()) {
                 None => tokio::time::sleep(Duration::from_millis(20)).await,
             }
         };
-        assert!(error.contains("the store cannot be used now"), "{error}");
+        // A batch that waits behind another one may be given up before its own turn ends.
+        let told = ["the store cannot be used now", "the store does not answer"];
+        assert!(told.iter().any(|told| error.contains(told)), "{error}");
     }
     back();
     for telemetry in telemetries {
