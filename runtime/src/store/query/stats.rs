@@ -38,48 +38,56 @@ fn of_spans(sql: &mut Sql, wanted: &Wanted) {
     wanted.spans(sql, "");
 }
 
+/// What a row of [`stats`] counts, in its first column.
+const OF_ALL: i64 = 0;
+const OF_SERVICE: i64 = 1;
+const OF_OPERATION: i64 = 2;
+const OF_SLOT: i64 = 3;
+
 pub(in crate::store) async fn stats<B: Backend>(
     backend: &B,
     filter: Filter,
     width: Option<Duration>,
 ) -> Result<Stats, StoreError> {
     let wanted = Wanted::new(backend, filter).await?;
-    let mut stats = Stats::default();
-
-    let mut sql = Sql::new(backend.dialect(), "select ");
+    // The spans lie far apart on the disk: they are read once, and counted from what was read.
+    let mut sql = Sql::new(
+        backend.dialect(),
+        "with w as materialized (select service_name, operation_name, status, error_type, start_ns, duration_ns, trace_id",
+    );
+    of_spans(&mut sql, &wanted);
     let aggregates = aggregates(&sql);
-    sql.push(&aggregates).push(", count(distinct trace_id)");
-    of_spans(&mut sql, &wanted);
-    if let Some(row) = backend.rows(sql).await?.first_mut() {
-        stats.all = span_stats(row);
-        stats.traces = row.count();
-    }
-
-    let mut sql = Sql::new(backend.dialect(), "select service_name, ");
-    sql.push(&aggregates);
-    of_spans(&mut sql, &wanted);
-    sql.push(" group by service_name");
-    stats.by_service = backend.rows(sql).await?.iter_mut().map(|row| (row.text(), span_stats(row))).collect();
-    stats.by_service.sort_unstable_by(|a, b| a.0.cmp(&b.0));
-
-    let mut sql = Sql::new(backend.dialect(), "select service_name, operation_name, ");
-    sql.push(&aggregates);
-    of_spans(&mut sql, &wanted);
-    sql.push(" group by service_name, operation_name");
-    stats.by_operation =
-        backend.rows(sql).await?.iter_mut().map(|row| (row.text(), row.text(), span_stats(row))).collect();
-    stats.by_operation.sort_unstable_by(|a, b| (&a.0, &a.1).cmp(&(&b.0, &b.1)));
-
+    sql.push(&format!(
+        ") select {OF_ALL}, '', '', 0, {aggregates}, count(distinct trace_id) from w \
+         union all select {OF_SERVICE}, service_name, '', 0, {aggregates}, 0 from w group by service_name \
+         union all select {OF_OPERATION}, service_name, operation_name, 0, {aggregates}, 0 from w \
+         group by service_name, operation_name"
+    ));
+    let width = width.map(|width| nanoseconds(width).max(1_000_000));
     if let Some(width) = width {
-        let width = nanoseconds(width).max(1_000_000);
-        let mut sql = Sql::new(backend.dialect(), "select start_ns / ");
-        sql.int(width).push(" as slot, ").push(&aggregates);
-        of_spans(&mut sql, &wanted);
-        sql.push(" group by slot order by slot");
-        let rows = &mut backend.rows(sql).await?;
-        stats.by_time =
-            rows.iter_mut().map(|row| (row.int().saturating_mul(width), span_stats(row))).collect();
+        sql.push(&format!(
+            " union all select {OF_SLOT}, '', '', slot, {aggregates}, 0 from (select w.*, start_ns / "
+        ));
+        sql.int(width).push(" as slot from w) w group by slot");
     }
+    let mut stats = Stats::default();
+    for mut row in backend.rows(sql).await? {
+        let (what, service, operation, slot) = (row.int(), row.text(), row.text(), row.int());
+        let counted = span_stats(&mut row);
+        match what {
+            OF_SERVICE => stats.by_service.push((service, counted)),
+            OF_OPERATION => stats.by_operation.push((service, operation, counted)),
+            OF_SLOT => stats.by_time.push((slot.saturating_mul(width.unwrap_or(0)), counted)),
+            _ => {
+                stats.all = counted;
+                stats.traces = row.count();
+            }
+        }
+    }
+    // Sorted here, because the databases sort by different rules.
+    stats.by_service.sort_unstable_by(|a, b| a.0.cmp(&b.0));
+    stats.by_operation.sort_unstable_by(|a, b| (&a.0, &a.1).cmp(&(&b.0, &b.1)));
+    stats.by_time.sort_unstable_by_key(|(start, _)| *start);
     Ok(stats)
 }
 
