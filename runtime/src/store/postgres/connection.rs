@@ -95,7 +95,11 @@ impl Pool {
             None => {
                 let client = self.target.connect().await?;
                 let limit = self.timeout.as_millis();
-                let sql = format!("set statement_timeout = {limit}; set default_transaction_read_only = on");
+                // A page of a list is found sooner than more processes are started for it; statistics are not.
+                let sql = format!(
+                    "set statement_timeout = {limit}; set default_transaction_read_only = on; \
+                     set parallel_setup_cost = 50000"
+                );
                 client.batch_execute(&sql).await.map_err(failed)?;
                 client
             }

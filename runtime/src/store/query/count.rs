@@ -13,6 +13,9 @@ const MOST_TRACES: i64 = 10_000;
 /// Spans that are looked at where an index leads to them, newest first.
 const MOST_SPANS: i64 = 5_000;
 
+/// Summaries that are looked at where each also has to rule out attributes.
+const MOST_RULED_OUT: i64 = 5_000;
+
 /// Traces that are asked one by one for such a span.
 const MOST_ASKED: i64 = 1_000;
 
@@ -46,13 +49,14 @@ async fn told<B: Backend>(backend: &B, wanted: &Wanted) -> Result<Count, StoreEr
 
 /// Looks at the newest spans to which one condition of the filter leads, and asks them for the others.
 async fn by_index<B: Backend>(backend: &B, wanted: &Wanted) -> Result<Count, StoreError> {
-    let mut sql = Sql::new(
-        backend.dialect(),
-        "with looked_at as materialized (select start_ns, trace_id, matches from (",
-    );
-    for (number, one) in wanted.alternatives().iter().enumerate() {
+    let mut sql = Sql::new(backend.dialect(), "with looked_at as materialized (");
+    let alternatives = wanted.alternatives();
+    let most_of_one = MOST_SPANS / i64::try_from(alternatives.len()).unwrap_or(MOST_SPANS).max(1);
+    for (number, one) in alternatives.iter().enumerate() {
         sql.push(if number > 0 { " union all " } else { "" });
-        sql.push("select start_ns, trace_id, matches from (select start_ns, trace_id, case when true");
+        sql.push(&format!(
+            "select {number} as alternative, trace_id, matches from (select trace_id, case when true"
+        ));
         one.spans(&mut sql, "");
         sql.push(" then 1 else 0 end as matches from execution_traces");
         one.index(&mut sql);
@@ -62,10 +66,11 @@ async fn by_index<B: Backend>(backend: &B, wanted: &Wanted) -> Result<Count, Sto
         if let Some(from) = one.begins() {
             sql.starts("", ">=", from);
         }
-        newest_first(&mut sql).int(MOST_SPANS + 1).push(&format!(") newest_{number}"));
+        newest_first(&mut sql).int(most_of_one + 1).push(&format!(") newest_{number}"));
     }
-    sql.push(") newest order by start_ns desc limit ").int(MOST_SPANS + 1);
-    sql.push(") select (select count(*) from looked_at), ");
+    sql.push(
+        ") select (select coalesce(max(spans), 0) from (select count(*) as spans from looked_at group by alternative) each_one), ",
+    );
     if wanted.is_bound_to_traces() {
         sql.push(
             "(select count(*) from (select distinct trace_id from looked_at where matches = 1) d \
@@ -77,7 +82,7 @@ async fn by_index<B: Backend>(backend: &B, wanted: &Wanted) -> Result<Count, Sto
         sql.push("(select count(distinct trace_id) from looked_at where matches = 1)");
     }
     let [looked_at, traces] = numbers(backend.rows(sql).await?);
-    Ok((number(traces.min(MOST_SPANS)), looked_at > MOST_SPANS))
+    Ok((number(traces.min(MOST_SPANS)), looked_at > most_of_one))
 }
 
 /// Asks the newest traces one by one, where their summaries do not rule it out.
@@ -89,7 +94,7 @@ async fn asked<B: Backend>(backend: &B, wanted: &Wanted) -> Result<Count, StoreE
     wanted.told_by_summaries(&mut sql);
     sql.push(" then 1 else 0 end as may from trace_summaries s where true");
     in_range(&mut sql, wanted);
-    sql.push(" order by s.start_ns desc, s.trace_id desc limit ").int(MOST_TRACES + 1);
+    sql.push(" order by s.start_ns desc, s.trace_id desc limit ").int(MOST_RULED_OUT + 1);
     sql.push("), asked as materialized (select case when ");
     span_exists(&mut sql, wanted);
     sql.push(" then 1 else 0 end as matches from looked_at s where s.may = 1 limit ").int(MOST_ASKED + 1);
@@ -98,7 +103,7 @@ async fn asked<B: Backend>(backend: &B, wanted: &Wanted) -> Result<Count, StoreE
          (select coalesce(sum(matches), 0) from asked)",
     );
     let [looked_at, asked, traces] = numbers(backend.rows(sql).await?);
-    Ok((number(traces.min(MOST_ASKED)), looked_at > MOST_TRACES || asked > MOST_ASKED))
+    Ok((number(traces.min(MOST_ASKED)), looked_at > MOST_RULED_OUT || asked > MOST_ASKED))
 }
 
 /// The first numbers of the one row.
