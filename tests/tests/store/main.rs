@@ -11,6 +11,7 @@ mod filters;
 mod guide;
 mod hostile;
 mod lists;
+mod many;
 mod migrations;
 mod model;
 mod names;
