@@ -1,14 +1,16 @@
 //! The rows that the embedded broker cannot show, each on an Apache Kafka of its own: `tests/peers/kafka -- cargo test
 //! -p throughline-tests --test kafka_faults real`.
 
-use std::time::Duration;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
-use rdkafka::admin::{AdminClient, AdminOptions};
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
-use rdkafka::producer::Producer as _;
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::producer::{FutureRecord, Producer as _};
 use rdkafka::types::RDKafkaErrorCode;
-use rdkafka::{Offset, TopicPartitionList};
-use throughline::kafka::{RunError, TracedProducer, tracked};
+use rdkafka::{Message as _, Offset, TopicPartitionList};
+use throughline::kafka::{Consumer, Record, RunError, TracedProducer, tracked};
 use throughline_tests::kafka::checker::Ack;
 use throughline_tests::kafka::verdict::Order;
 use throughline_tests::peers::{self, OwnKafka};
@@ -127,6 +129,114 @@ fn real_g3_a_fenced_static_member_ends() {
         }
         load.flows(300).await;
         let _ = load.judged(Order::Partition, vec![second]).await;
+        drop(own);
+    });
+}
+
+/// Offset and value of every record that a topic's only partition still has.
+fn log_of(bootstrap: &str, topic: &str, last: i64) -> Vec<(i64, String)> {
+    let mut config = config(bootstrap);
+    config.set("group.id", "looks").set("enable.auto.commit", "false");
+    let consumer: BaseConsumer = config.create().unwrap();
+    let mut from_the_start = TopicPartitionList::new();
+    from_the_start.add_partition_offset(topic, 0, Offset::Beginning).unwrap();
+    consumer.assign(&from_the_start).unwrap();
+    let mut records = Vec::new();
+    while records.last().is_none_or(|(offset, _)| *offset < last) {
+        let message = consumer.poll(WAIT).expect("a record in time").unwrap();
+        let value = String::from_utf8(message.payload().unwrap().to_vec()).unwrap();
+        records.push((message.offset(), value));
+    }
+    records
+}
+
+/// M4: where compaction has left gaps, what is left is delivered once and in order, and the watermark reaches the end.
+#[test]
+fn real_m4_gaps_of_a_compacted_log_are_passed() {
+    const COMPACTED: &str = "compacted";
+    const ROUNDS: u32 = 30;
+    const KEYS: u32 = 10;
+    with_broker("real_m4_gaps_of_a_compacted_log_are_passed", |own| async move {
+        let admin: AdminClient<DefaultClientContext> = config(own.address()).create().unwrap();
+        let topic = [
+            ("cleanup.policy", "compact"),
+            ("min.cleanable.dirty.ratio", "0.01"),
+            ("max.compaction.lag.ms", "1"),
+            ("segment.ms", "50"),
+        ]
+        .iter()
+        .fold(NewTopic::new(COMPACTED, 1, TopicReplication::Fixed(1)), |topic, (name, value)| {
+            topic.set(name, value)
+        });
+        for made in admin.create_topics([&topic], &AdminOptions::new()).await.unwrap() {
+            made.unwrap();
+        }
+        let producer: TracedProducer = config(own.address()).create().unwrap();
+        let (mut last, mut newest) = (0, [0; KEYS as usize]);
+        // A segment can be compacted once a later record has begun the next one.
+        for round in 0..ROUNDS {
+            // The last records of keys that come more seldom lie far back.
+            for (number, newest) in (1..).zip(&mut newest).filter(|(number, _)| round % number == 0) {
+                let (key, value) = (number.to_string(), round.to_string());
+                let record = FutureRecord::to(COMPACTED).key(&key).payload(&value);
+                last = producer.send(record, WAIT).await.unwrap().offset;
+                *newest = last;
+            }
+            tokio::time::sleep(Duration::from_millis(60)).await;
+        }
+        let address = own.address().to_owned();
+        let look = move || {
+            let deadline = Instant::now() + WAIT;
+            loop {
+                let left = log_of(&address, COMPACTED, last);
+                if left.len() < usize::try_from(last).unwrap() / 2 {
+                    return left;
+                }
+                assert!(Instant::now() < deadline, "nothing was compacted: {} records", left.len());
+            }
+        };
+        let left = tokio::task::spawn_blocking(look).await.unwrap();
+
+        let handled = Arc::new(Mutex::new(Vec::new()));
+        let seen = Arc::clone(&handled);
+        let mut config = config(own.address());
+        config.set("auto.offset.reset", "earliest");
+        let runner = Consumer::from_config(config)
+            .group("compacted")
+            .topics([COMPACTED])
+            .start(move |record: Record| {
+                let seen = Arc::clone(&seen);
+                async move {
+                    let value = String::from_utf8(record.value().clone().unwrap()).unwrap();
+                    seen.lock().unwrap().push((record.offset().unwrap(), value));
+                }
+            })
+            .unwrap();
+        let deadline = Instant::now() + WAIT;
+        while handled.lock().unwrap().last().is_none_or(|(offset, _)| *offset < last) {
+            assert!(Instant::now() < deadline, "{:?}", handled.lock().unwrap());
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        let report = runner.close(WAIT).await.unwrap();
+        let handled = handled.lock().unwrap().clone();
+        assert_eq!((report.handled, report.unfinished), (handled.len() as u64, 0), "{report:?}");
+        assert!(handled.windows(2).all(|pair| pair[0].0 < pair[1].0), "in order, each once: {handled:?}");
+        assert!(handled.windows(2).any(|pair| pair[1].0 > pair[0].0 + 1), "over gaps: {handled:?}");
+        // Compaction may have gone on meanwhile; the last value of a key stays.
+        assert!(handled.iter().all(|record| left.contains(record)), "{handled:?}");
+        for offset in newest {
+            assert!(handled.iter().any(|(handled, _)| *handled == offset), "offset {offset}: {handled:?}");
+        }
+        let asked = own.address().to_owned();
+        let committed = tokio::task::spawn_blocking(move || {
+            let mut config = super::support::config(&asked);
+            config.set("group.id", "compacted");
+            let consumer: BaseConsumer = config.create().unwrap();
+            let mut list = TopicPartitionList::new();
+            list.add_partition(COMPACTED, 0);
+            consumer.committed_offsets(list, WAIT).unwrap().elements()[0].offset()
+        });
+        assert_eq!(committed.await.unwrap(), Offset::Offset(last + 1));
         drop(own);
     });
 }
